@@ -19,8 +19,8 @@ using twin::ValueKind;
 
 /// Where a text value lies in its batch's text.
 struct TextRef {
-  uint32_t offset = 0;
-  uint32_t length = 0;
+  uint32_t offset;
+  uint32_t length;
 };
 
 /// 32 bytes, copied byte for byte into the journal (docs/journal-format.md).

@@ -1,0 +1,34 @@
+#pragma once
+// What a shard keeps of each of its devices: its configuration and its live values.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "stream/sample.h"
+#include "twin/device_config.h"
+
+namespace penstock::stream {
+
+/// The newest value of one element.
+struct LiveValue {
+  Sample sample;     ///< source_time 0: none yet
+  std::string text;  ///< of kText and kObject
+};
+
+/// Shard's thread only.
+struct DeviceState {
+  std::shared_ptr<const twin::DeviceConfig> config;
+  std::vector<LiveValue> live;  ///< parallel to config->elements
+  Timestamp last_seen;          ///< received time of its newest message
+  uint32_t connections = 0;
+  uint64_t messages = 0;
+  uint64_t rejected = 0;
+
+  /// Takes a newer configuration and keeps the live values of the elements that stay.
+  void reconfigure(std::shared_ptr<const twin::DeviceConfig> next);
+};
+
+}  // namespace penstock::stream

@@ -1,0 +1,77 @@
+#pragma once
+// From a device's JSON to samples: the binding step of a sample's life (docs/life-of-a-sample.md,
+// station 2 and 3).
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "stream/sample.h"
+#include "twin/device_config.h"
+
+namespace penstock::stream {
+
+/// Why a message or one of its values did not become a sample. The names are metric labels: stable.
+enum class Reject : uint8_t {
+  kNone,
+  kNotJson,
+  kNotAnObject,
+  kUnknownElement,
+  kWrongType,
+  kOutOfRange,
+  kNotInEnum,
+  kBadTime,
+  kFutureTime,
+  kTooManyValues,
+  kEmpty,
+};
+inline constexpr size_t kRejects = 11;
+std::string_view name(Reject reject);
+
+/// What decode() appends to: the samples of a turn and the text they refer to.
+struct SampleBuffer {
+  std::vector<Sample> samples;
+  std::string text;
+
+  void clear() {
+    samples.clear();
+    text.clear();
+  }
+};
+
+struct DecodeLimits {
+  size_t values_per_message_max = 100'000;
+  Duration future_max = Duration::hours(24);
+};
+
+/// What a message came to. Values that are right are kept even where their neighbours are not.
+struct DecodeOutcome {
+  uint32_t accepted = 0;
+  uint32_t rejected = 0;
+  Reject first_reject = Reject::kNone;
+  std::string_view first_about;  ///< the member it was about; valid until the next decode
+};
+
+/// Accepts {"a":1,…}, {"ts":T,"values":{…}} and arrays of these; T is RFC 3339 or epoch
+/// milliseconds. A member that is an object descends into the component of that name
+/// ("motor":{"current":1} is "motor.current"), unless the model types the member itself as an
+/// object. One decoder a thread; allocates nothing once warm.
+class TelemetryDecoder {
+ public:
+  explicit TelemetryDecoder(DecodeLimits limits = {});
+  ~TelemetryDecoder();
+  TelemetryDecoder(const TelemetryDecoder&) = delete;
+  TelemetryDecoder& operator=(const TelemetryDecoder&) = delete;
+
+  /// Appends one sample a value. `received` is also the source time where the message gives none.
+  DecodeOutcome decode(std::string_view payload, const twin::DeviceConfig& device,
+                       Timestamp received, SampleBuffer& out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penstock::stream
