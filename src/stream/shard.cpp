@@ -1,0 +1,401 @@
+#include "stream/shard.h"
+
+#include <pthread.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace penstock::stream {
+
+uint32_t shard_of(std::string_view name, uint32_t shards) {
+  if (shards <= 1) return 0;
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a; stable, because checkpoints are read back by it
+  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return static_cast<uint32_t>((hash >> 32) % shards);
+}
+
+IngestMetrics::IngestMetrics(Metrics& m)
+    : messages(m.counter("penstock_messages_total", "Messages of registered devices")),
+      samples(m.counter("penstock_samples_total", "Samples accepted")),
+      dead_letters(m.counter("penstock_dead_letters_total", "Messages kept as dead letters")),
+      discovered(
+          m.counter("penstock_discovered_messages_total", "Messages of unregistered devices")),
+      forwarded(m.counter("penstock_forwarded_messages_total",
+                          "Messages handed to the shard of their device")) {
+  for (size_t i = 0; i < kRejects; ++i)
+    rejected[i] = &m.counter("penstock_rejected_values_total", "Values that did not become samples",
+                             {{"reason", std::string(name(static_cast<Reject>(i)))}});
+}
+
+// Collects what the evaluators conclude from one message. It joins the batch after that message's samples, once
+// they are done with them.
+class Shard::BatchSink final : public SignalSink {
+ public:
+  explicit BatchSink(Shard& shard) : shard_(shard) {}
+  BatchSink(const BatchSink&) = delete;
+  BatchSink& operator=(const BatchSink&) = delete;
+  ~BatchSink() override {
+    if (ends_.empty()) return;
+    shard_.flush_samples();
+    size_t first = 0;
+    for (const size_t end : ends_) {
+      shard_.batch_->append(RecordType::kSignal, ByteView(shard_.scratch_).subspan(first, end - first));
+      first = end;
+    }
+    ends_.clear();
+  }
+  void emit(const Signal& signal) override {
+    if (ends_.empty()) shard_.scratch_.clear();
+    encode_signal(shard_.scratch_, signal);
+    ends_.push_back(shard_.scratch_.size());
+  }
+
+ private:
+  Shard& shard_;
+  std::vector<size_t>& ends_ = shard_.signal_ends_;
+};
+
+Shard::Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, IngestMetrics& metrics)
+    : options_(options),
+      journal_(journal),
+      clock_(clock),
+      metrics_(metrics),
+      reactor_(net),
+      decoder_(options.decode),
+      now_(clock.now()),
+      monotonic_us_(clock.monotonic_us()),
+      batch_(journal.make_batch()) {
+  group_ = take_group();
+}
+
+Shard::~Shard() { stop(); }
+
+void Shard::start() {
+  CHECK(!thread_.joinable());
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("shard-" + std::to_string(options_.index)).c_str());
+    run();
+  });
+}
+
+void Shard::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  post([] {});
+  thread_.join();
+}
+
+void Shard::run() {
+  while (!stopping_) {
+    const int64_t left_us = next_tick_us_ - monotonic_us_;
+    turn(left_us <= 0 ? 0 : static_cast<int>(left_us / 1000 + 1));
+  }
+  // Let the acknowledgements of what is submitted go out before the sockets close.
+  const int64_t give_up_us = clock_.monotonic_us() + 1'000'000;
+  while ((!in_flight_.empty() || !batch_->empty()) && clock_.monotonic_us() < give_up_us) turn(10);
+  if (endpoint_) endpoint_->on_stop();
+}
+
+void Shard::turn(int timeout_ms) {
+  now_ = clock_.now();
+  monotonic_us_ = clock_.monotonic_us();
+  reactor_.poll(timeout_ms);
+  now_ = clock_.now();  // after the wait: ticks and timers want the present
+  monotonic_us_ = clock_.monotonic_us();
+  if (monotonic_us_ >= next_tick_us_) {
+    next_tick_us_ = monotonic_us_ + 100'000;
+    if (endpoint_) endpoint_->on_tick();
+    if (monotonic_us_ >= next_second_us_) {
+      next_second_us_ = monotonic_us_ + 1'000'000;
+      BatchSink sink(*this);
+      for (auto& evaluator : evaluators_) evaluator->on_tick(now_, sink);
+    }
+    publish_counts();
+  }
+  flush_samples();
+  submit();
+  if (endpoint_) endpoint_->on_turn_end();
+}
+
+void Shard::publish_counts() {
+  metrics_.messages.add(counts_.messages);
+  metrics_.samples.add(counts_.samples);
+  metrics_.dead_letters.add(counts_.dead_letters);
+  metrics_.discovered.add(counts_.discovered);
+  metrics_.forwarded.add(counts_.forwarded);
+  for (size_t i = 1; i < kRejects; ++i) metrics_.rejected[i]->add(counts_.rejected[i]);
+  counts_ = {};
+}
+
+// -- the batch and who waits for it
+
+std::unique_ptr<Shard::Group> Shard::take_group() {
+  if (spare_groups_.empty()) {
+    auto group = std::make_unique<Group>();
+    group->shard = this;
+    return group;
+  }
+  auto group = std::move(spare_groups_.back());
+  spare_groups_.pop_back();
+  return group;
+}
+
+void Shard::append_record(RecordType type, ByteView body) {
+  flush_samples();  // records keep the order in which things happened
+  batch_->append(type, body);
+}
+
+void Shard::flush_samples() {
+  if (turn_.samples.empty()) return;
+  batch_->begin(RecordType::kSamples);
+  encode_samples(batch_->body(), {turn_.samples, turn_.text});
+  batch_->end();
+  turn_.clear();
+}
+
+void Shard::submit() {
+  const bool nobody_waits =
+      group_->acks.empty() && group_->callbacks.empty() && group_->foreign == 0;
+  if (batch_->empty() && nobody_waits) return;
+  if (in_flight_.size() >= kInFlightMax)
+    return;  // this turn's records join the next batch: group commit
+  Group* group = group_.get();
+  in_flight_.push_back(std::move(group_));
+  group_ = take_group();
+  if (batch_->empty()) {  // nothing of its own to write; only the order matters
+    group->settled = true;
+    release();
+    return;
+  }
+  auto next = journal_.make_batch();
+  // Captures one pointer: std::function keeps it without allocating.
+  journal_.submit(std::exchange(batch_, std::move(next)),
+                  [group](const Status& status, JournalOffset, JournalOffset) {
+                    if (!status) group->ok = false;
+                    group->shard->post([group] {
+                      group->settled = true;
+                      group->shard->release();
+                    });
+                  });
+}
+
+void Shard::release() {
+  while (!in_flight_.empty() && in_flight_.front()->settled && in_flight_.front()->foreign == 0) {
+    auto group = std::move(in_flight_.front());
+    in_flight_.pop_front();
+    if (endpoint_ && !group->acks.empty()) endpoint_->on_durable(group->acks, group->ok);
+    for (auto& callback : group->callbacks) callback(group->ok);
+    group->acks.clear();
+    group->callbacks.clear();
+    group->settled = false;
+    group->ok = true;
+    spare_groups_.push_back(std::move(group));
+  }
+}
+
+// -- devices
+
+void Shard::configure(std::shared_ptr<const twin::DeviceConfig> config) {
+  auto& state = devices_[config->device];
+  if (!state) state = std::make_unique<DeviceState>();
+  for (const auto& element : config->elements) by_series_[element.series.value] = state.get();
+  state->reconfigure(std::move(config));
+}
+
+void Shard::forget(std::string_view device) {
+  const auto it = devices_.find(device);
+  if (it == devices_.end()) return;
+  for (const auto& element : it->second->config->elements) by_series_.erase(element.series.value);
+  devices_.erase(it);
+}
+
+const DeviceState* Shard::find(std::string_view device) const {
+  const auto it = devices_.find(device);
+  return it == devices_.end() ? nullptr : it->second.get();
+}
+
+void Shard::visit_devices(const std::function<void(const DeviceState&)>& visit) const {
+  for (const auto& [name, state] : devices_) visit(*state);
+}
+
+DeviceSnapshot Shard::snapshot(const DeviceState& s) const {
+  return {s.config, s.live, s.last_seen, s.connections, s.messages, s.rejected};
+}
+
+void Shard::presence(std::string_view device, bool connected) {
+  const uint32_t owner = shard_of(device, options_.count);
+  if (owner != options_.index && owner < siblings_.size()) {
+    Shard* shard = siblings_[owner];
+    shard->post(
+        [shard, name = std::string(device), connected] { shard->presence(name, connected); });
+    return;
+  }
+  const auto it = devices_.find(device);
+  if (it == devices_.end()) return;
+  uint32_t& connections = it->second->connections;
+  if (connected)
+    ++connections;
+  else if (connections > 0)
+    --connections;
+}
+
+// -- ingest
+
+void Shard::ingest(std::string_view device, std::string_view topic, std::string_view payload) {
+  const uint32_t owner = shard_of(device, options_.count);
+  if (owner != options_.index && owner < siblings_.size())
+    forward(owner, device, topic, payload);
+  else
+    ingest_here(device, topic, payload);
+}
+
+// A gateway speaks for devices of other shards: the message goes to its owner, and what this turn
+// acknowledges waits until the owner's batch is durable.
+void Shard::forward(uint32_t owner_index, std::string_view device, std::string_view topic,
+                    std::string_view payload) {
+  ++counts_.forwarded;
+  ++group_->foreign;
+  Group* group = group_.get();
+  Shard* owner = siblings_[owner_index];
+  owner->post([this, owner, group, device = std::string(device), topic = std::string(topic),
+               payload = std::string(payload)] {
+    owner->ingest_here(device, topic, payload);
+    owner->when_durable([this, group](bool ok) {
+      post([this, group, ok] {
+        group->ok = group->ok && ok;
+        --group->foreign;
+        release();
+      });
+    });
+  });
+}
+
+void Shard::keep_raw(RecordType type, std::string_view device, std::string_view topic,
+                     std::string_view payload, std::string_view reason) {
+  scratch_.clear();
+  encode_raw(scratch_,
+             {now_, device, topic, payload.substr(0, options_.kept_payload_bytes_max), reason});
+  append_record(type, scratch_);
+}
+
+void Shard::ingest_here(std::string_view device, std::string_view topic, std::string_view payload) {
+  const auto it = devices_.find(device);
+  if (it == devices_.end()) {
+    ++counts_.discovered;
+    keep_raw(RecordType::kDiscovery, device, topic, payload, {});
+    return;
+  }
+  DeviceState& state = *it->second;
+  ++counts_.messages;
+  ++state.messages;
+  state.last_seen = now_;
+  const size_t first = turn_.samples.size();
+  const DecodeOutcome outcome = decoder_.decode(payload, *state.config, now_, turn_);
+  const std::span<const Sample> samples(turn_.samples.data() + first, turn_.samples.size() - first);
+  counts_.samples += samples.size();
+  if (!samples.empty()) {
+    update_live(state, samples, turn_.text);
+    // Evaluators may append a signal, which flushes the turn's samples: the vector keeps its memory
+    // and nothing is appended to it meanwhile, so the span stays readable.
+    BatchSink sink(*this);
+    for (auto& evaluator : evaluators_) evaluator->on_samples(state.config->twin, samples, sink);
+  }
+  if (outcome.rejected > 0) {
+    counts_.rejected[static_cast<size_t>(outcome.first_reject)] += outcome.rejected;
+    ++counts_.dead_letters;
+    state.rejected += outcome.rejected;
+    reason_.assign(name(outcome.first_reject));
+    if (!outcome.first_about.empty()) reason_.append(": ").append(outcome.first_about);
+    if (outcome.rejected > 1)
+      reason_.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
+    keep_raw(RecordType::kDeadLetter, device, topic, payload, reason_);
+  }
+  if (turn_.samples.size() >= 8192) flush_samples();
+}
+
+void Shard::update_live(DeviceState& state, std::span<const Sample> samples,
+                        std::string_view text) {
+  const auto& elements = state.config->elements;
+  size_t guess = 0;
+  for (const Sample& sample : samples) {
+    if (guess >= elements.size() || elements[guess].series != sample.series)
+      for (guess = 0; guess < elements.size() && elements[guess].series != sample.series; ++guess) {
+      }
+    if (guess == elements.size()) continue;
+    LiveValue& live = state.live[guess++];
+    if (sample.source_time < live.sample.source_time) continue;  // late: history's business only
+    live.sample = sample;
+    if (sample.kind == ValueKind::kText || sample.kind == ValueKind::kObject)
+      live.text.assign(text.substr(sample.text.offset, sample.text.length));
+  }
+}
+
+// -- recovery
+
+void Shard::snapshot_live(Bytes& out) const {
+  for (const auto& [device, state] : devices_) {
+    append_text(out, device);
+    append_le<int64_t>(out, state->last_seen.us);
+    append_le<uint64_t>(out, state->messages);
+    append_le<uint64_t>(out, state->rejected);
+    append_le<uint32_t>(out, static_cast<uint32_t>(state->live.size()));
+    for (const LiveValue& live : state->live) {
+      append_bytes(out, std::as_bytes(std::span(&live.sample, 1)));
+      append_text(out, live.text);
+    }
+  }
+}
+
+void Shard::restore_live(ByteView section) {
+  ByteReader in(section);
+  while (in.ok() && !in.done()) {
+    const auto it = devices_.find(in.text());
+    DeviceState* state = it == devices_.end() ? nullptr : it->second.get();
+    const Timestamp last_seen{in.le<int64_t>()};
+    const auto messages = in.le<uint64_t>();
+    const auto rejected = in.le<uint64_t>();
+    if (state) {
+      state->last_seen = last_seen;
+      state->messages = messages;
+      state->rejected = rejected;
+    }
+    for (auto left = in.le<uint32_t>(); in.ok() && left > 0; --left) {
+      const auto sample = in.le<Sample>();
+      const std::string_view text = in.text();
+      for (size_t i = 0; state && i < state->config->elements.size(); ++i)
+        if (state->config->elements[i].series == sample.series)
+          state->live[i] = {sample, std::string(text)};
+    }
+  }
+  if (!in.ok())
+    log_warning("stream", "live values of a checkpoint end early; the rest comes from the journal");
+}
+
+void Shard::replay_samples(const SampleView& view) {
+  class Muted final : public SignalSink {  // the journal already holds what was concluded then
+    void emit(const Signal&) override {}
+  } muted;
+  for (size_t first = 0; first < view.samples.size();) {
+    const auto it = by_series_.find(view.samples[first].series.value);
+    size_t end = first + 1;
+    if (it == by_series_.end()) {  // deleted meanwhile, or another shard's
+      first = end;
+      continue;
+    }
+    DeviceState& state = *it->second;
+    const auto same_message = [&](const Sample& s) {
+      const auto other = by_series_.find(s.series.value);
+      return other != by_series_.end() && other->second == &state &&
+             s.source_time == view.samples[first].source_time;
+    };
+    while (end < view.samples.size() && same_message(view.samples[end])) ++end;
+    const auto samples = view.samples.subspan(first, end - first);
+    ++state.messages;
+    state.last_seen = std::max(state.last_seen, samples.front().received_time);
+    update_live(state, samples, view.text);
+    for (auto& evaluator : evaluators_) evaluator->on_samples(state.config->twin, samples, muted);
+    first = end;
+  }
+}
+
+}  // namespace penstock::stream

@@ -1,0 +1,204 @@
+#pragma once
+// A shard: one thread that owns its devices, from the socket's bytes to the acknowledgement. No
+// locks.
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/io.h"
+#include "base/metrics.h"
+#include "stream/device_state.h"
+#include "stream/evaluator.h"
+#include "stream/journal.h"
+#include "stream/reactor.h"
+#include "stream/telemetry.h"
+
+namespace penstock::stream {
+
+/// The shard that owns a device or a session of that name. Both use it, so that a device whose
+/// client id is its name has socket, session and twin on one thread.
+[[nodiscard]] uint32_t shard_of(std::string_view name, uint32_t shards);
+
+/// A small acknowledgement that waits for its batch: no allocation, no closure.
+struct DurableAck {
+  uint64_t connection = 0;
+  uint16_t packet_id = 0;
+  uint8_t packet_type = 0;
+};
+
+/// A protocol that lives on a shard. All calls on the shard's thread.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  /// What these acknowledgements stood for is durable, or (not ok) could not be made so.
+  virtual void on_durable(std::span<const DurableAck> acks, bool ok) = 0;
+  /// The end of a turn: write what is queued to the sockets.
+  virtual void on_turn_end() = 0;
+  /// About every 100 ms.
+  virtual void on_tick() = 0;
+  /// The thread is about to end: say goodbye to the peers, write what can be written.
+  virtual void on_stop() = 0;
+};
+
+struct ShardOptions {
+  uint32_t index = 0;
+  uint32_t count = 1;
+  DecodeLimits decode;
+  size_t kept_payload_bytes_max = 65'536;  ///< of dead letters and discovered messages
+};
+
+/// Counters shared by all shards.
+struct IngestMetrics {
+  explicit IngestMetrics(Metrics& metrics);
+  Counter& messages;
+  Counter& samples;
+  Counter& dead_letters;
+  Counter& discovered;
+  Counter& forwarded;
+  Counter* rejected[kRejects];
+};
+
+/// A device's live state, copied for other threads.
+struct DeviceSnapshot {
+  std::shared_ptr<const twin::DeviceConfig> config;
+  std::vector<LiveValue> live;
+  Timestamp last_seen;
+  uint32_t connections = 0;
+  uint64_t messages = 0;
+  uint64_t rejected = 0;
+};
+
+class Shard {
+ public:
+  Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, IngestMetrics& metrics);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  // -- before start(), or on the shard's thread
+  void set_endpoint(Endpoint* endpoint) { endpoint_ = endpoint; }
+  void set_siblings(std::vector<Shard*> all) { siblings_ = std::move(all); }
+  void add_evaluator(std::unique_ptr<Evaluator> evaluator) {
+    evaluators_.push_back(std::move(evaluator));
+  }
+  /// A device came, or its configuration changed.
+  void configure(std::shared_ptr<const twin::DeviceConfig> config);
+  void forget(std::string_view device);
+
+  void start();
+  /// Ends the thread after what is submitted has settled, or a second.
+  void stop();
+
+  // -- any thread
+  void post(Mailbox::Task task) { reactor_.post(std::move(task)); }
+  [[nodiscard]] uint32_t index() const { return options_.index; }
+  [[nodiscard]] uint32_t count() const { return options_.count; }
+
+  // -- the shard's thread
+  Reactor& reactor() { return reactor_; }
+  [[nodiscard]] Timestamp now() const { return now_; }                  ///< of this turn
+  [[nodiscard]] int64_t monotonic_us() const { return monotonic_us_; }  ///< of this turn
+
+  /// A telemetry or properties message of `device`. Becomes samples, dead letters or a discovery
+  /// with this turn's batch (or that of the shard which owns the device; acknowledgements of this
+  /// turn wait for it).
+  void ingest(std::string_view device, std::string_view topic, std::string_view payload);
+  void presence(std::string_view device, bool connected);
+  [[nodiscard]] bool knows(std::string_view device) const {
+    return devices_.find(device) != devices_.end();
+  }
+  [[nodiscard]] const DeviceState* find(std::string_view device) const;
+  void visit_devices(const std::function<void(const DeviceState&)>& visit) const;
+  [[nodiscard]] DeviceSnapshot snapshot(const DeviceState& state) const;
+
+  void append_record(RecordType type, ByteView body);
+  /// REQUIRES: called in a turn (from a handler, a task or a tick).
+  void ack_when_durable(DurableAck ack) { group_->acks.push_back(ack); }
+  void when_durable(std::function<void(bool ok)> then) {
+    group_->callbacks.push_back(std::move(then));
+  }
+  /// Whether the journal takes writes; endpoints refuse new connections when not.
+  [[nodiscard]] bool accepting() const { return journal_.state() == JournalState::kWriting; }
+
+  // -- recovery, before start()
+  void restore_live(ByteView section);
+  void replay_samples(const SampleView& view);
+  void snapshot_live(Bytes& out) const;
+  std::vector<std::unique_ptr<Evaluator>>& evaluators() { return evaluators_; }
+
+ private:
+  // What waits for one batch.
+  struct Group {
+    Shard* shard = nullptr;
+    std::vector<DurableAck> acks;
+    std::vector<std::function<void(bool)>> callbacks;
+    uint32_t foreign = 0;  // messages handed to other shards, not durable yet
+    bool settled = false;
+    bool ok = true;
+  };
+  class BatchSink;
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  void run();
+  void turn(int timeout_ms);
+  void flush_samples();
+  void submit();
+  void release();
+  std::unique_ptr<Group> take_group();
+  void ingest_here(std::string_view device, std::string_view topic, std::string_view payload);
+  void forward(uint32_t owner, std::string_view device, std::string_view topic,
+               std::string_view payload);
+  void update_live(DeviceState& state, std::span<const Sample> samples, std::string_view text);
+  void keep_raw(RecordType type, std::string_view device, std::string_view topic,
+                std::string_view payload, std::string_view reason);
+  void publish_counts();
+
+  static constexpr size_t kInFlightMax = 2;  // one being synced, one ready for the next sync
+
+  ShardOptions options_;
+  Journal& journal_;
+  Clock& clock_;
+  IngestMetrics& metrics_;
+  Reactor reactor_;
+  Endpoint* endpoint_ = nullptr;
+  std::vector<Shard*> siblings_;
+  std::vector<std::unique_ptr<Evaluator>> evaluators_;
+  TelemetryDecoder decoder_;
+
+  std::unordered_map<std::string, std::unique_ptr<DeviceState>, TextHash, std::equal_to<>> devices_;
+  std::unordered_map<uint32_t, DeviceState*> by_series_;  // recovery only
+
+  Timestamp now_;
+  int64_t monotonic_us_ = 0;
+  int64_t next_tick_us_ = 0;
+  int64_t next_second_us_ = 0;
+
+  SampleBuffer turn_;
+  std::string reason_;
+  Bytes scratch_;
+  std::vector<size_t> signal_ends_;
+  std::unique_ptr<Batch> batch_;
+  std::unique_ptr<Group> group_;
+  std::deque<std::unique_ptr<Group>> in_flight_;
+  std::vector<std::unique_ptr<Group>> spare_groups_;
+
+  struct Counts {
+    uint64_t messages = 0, samples = 0, dead_letters = 0, discovered = 0, forwarded = 0;
+    uint64_t rejected[kRejects] = {};
+  } counts_;
+
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace penstock::stream
