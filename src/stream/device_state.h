@@ -23,9 +23,15 @@ struct DeviceState {
   std::shared_ptr<const twin::DeviceConfig> config;
   std::vector<LiveValue> live;  ///< parallel to config->elements
   Timestamp last_seen;          ///< received time of its newest message
-  uint32_t connections = 0;
   uint64_t messages = 0;
-  uint64_t rejected = 0;
+  uint64_t samples = 0;
+  uint64_t rejected = 0;  ///< values
+  std::string last_rejection;
+
+  uint32_t connections = 0;  ///< open now
+  Timestamp connected_at;
+  std::string client_id, address;
+  std::string disconnect_reason;
 
   /// Takes a newer configuration and keeps the live values of the elements that stay.
   void reconfigure(std::shared_ptr<const twin::DeviceConfig> next);

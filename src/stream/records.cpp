@@ -29,6 +29,7 @@ std::optional<SampleView> decode_samples(ByteView body) {
 
 void encode_raw(Bytes& out, const RawMessage& message) {
   append_le<int64_t>(out, message.received.us);
+  append_le<uint32_t>(out, message.organisation.value);
   append_text(out, message.device);
   append_text(out, message.topic);
   append_text(out, message.payload);
@@ -39,6 +40,7 @@ std::optional<RawMessage> decode_raw(ByteView body) {
   ByteReader in(body);
   RawMessage m;
   m.received.us = in.le<int64_t>();
+  m.organisation = OrganisationId(in.le<uint32_t>());
   m.device = in.text();
   m.topic = in.text();
   m.payload = in.text();

@@ -28,6 +28,7 @@ enum class RecordType : uint8_t {
 /// kDeadLetter, kDiscovery.
 struct RawMessage {
   Timestamp received;
+  OrganisationId organisation;  ///< of who sent it
   std::string_view device;
   std::string_view topic;
   std::string_view payload;  ///< cut to the configured maximum

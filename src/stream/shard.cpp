@@ -27,8 +27,8 @@ IngestMetrics::IngestMetrics(Metrics& m)
                              {{"reason", std::string(name(static_cast<Reject>(i)))}});
 }
 
-// Collects what the evaluators conclude from one message. It joins the batch after that message's samples, once
-// they are done with them.
+// Collects what the evaluators conclude from one message. It joins the batch after that message's
+// samples, once they are done with them.
 class Shard::BatchSink final : public SignalSink {
  public:
   explicit BatchSink(Shard& shard) : shard_(shard) {}
@@ -39,7 +39,8 @@ class Shard::BatchSink final : public SignalSink {
     shard_.flush_samples();
     size_t first = 0;
     for (const size_t end : ends_) {
-      shard_.batch_->append(RecordType::kSignal, ByteView(shard_.scratch_).subspan(first, end - first));
+      shard_.batch_->append(RecordType::kSignal,
+                            ByteView(shard_.scratch_).subspan(first, end - first));
       first = end;
     }
     ends_.clear();
@@ -218,48 +219,51 @@ void Shard::visit_devices(const std::function<void(const DeviceState&)>& visit) 
   for (const auto& [name, state] : devices_) visit(*state);
 }
 
-DeviceSnapshot Shard::snapshot(const DeviceState& s) const {
-  return {s.config, s.live, s.last_seen, s.connections, s.messages, s.rejected};
-}
-
-void Shard::presence(std::string_view device, bool connected) {
+void Shard::presence(std::string_view device, bool connected, std::string_view client_id,
+                     std::string_view detail) {
   const uint32_t owner = shard_of(device, options_.count);
   if (owner != options_.index && owner < siblings_.size()) {
     Shard* shard = siblings_[owner];
-    shard->post(
-        [shard, name = std::string(device), connected] { shard->presence(name, connected); });
+    shard->post([shard, name = std::string(device), connected, client = std::string(client_id),
+                 why = std::string(detail)] { shard->presence(name, connected, client, why); });
     return;
   }
   const auto it = devices_.find(device);
   if (it == devices_.end()) return;
-  uint32_t& connections = it->second->connections;
-  if (connected)
-    ++connections;
-  else if (connections > 0)
-    --connections;
+  DeviceState& state = *it->second;
+  if (connected) {
+    ++state.connections;
+    state.connected_at = now_;
+    state.client_id = client_id;
+    state.address = detail;
+    return;
+  }
+  if (state.connections > 0) --state.connections;
+  state.disconnect_reason = detail;
 }
 
 // -- ingest
 
-void Shard::ingest(std::string_view device, std::string_view topic, std::string_view payload) {
+void Shard::ingest(OrganisationId sender, std::string_view device, std::string_view topic,
+                   std::string_view payload) {
   const uint32_t owner = shard_of(device, options_.count);
   if (owner != options_.index && owner < siblings_.size())
-    forward(owner, device, topic, payload);
+    forward(owner, sender, device, topic, payload);
   else
-    ingest_here(device, topic, payload);
+    ingest_here(sender, device, topic, payload);
 }
 
 // A gateway speaks for devices of other shards: the message goes to its owner, and what this turn
 // acknowledges waits until the owner's batch is durable.
-void Shard::forward(uint32_t owner_index, std::string_view device, std::string_view topic,
-                    std::string_view payload) {
+void Shard::forward(uint32_t owner_index, OrganisationId sender, std::string_view device,
+                    std::string_view topic, std::string_view payload) {
   ++counts_.forwarded;
   ++group_->foreign;
   Group* group = group_.get();
   Shard* owner = siblings_[owner_index];
-  owner->post([this, owner, group, device = std::string(device), topic = std::string(topic),
+  owner->post([this, owner, group, sender, device = std::string(device), topic = std::string(topic),
                payload = std::string(payload)] {
-    owner->ingest_here(device, topic, payload);
+    owner->ingest_here(sender, device, topic, payload);
     owner->when_durable([this, group](bool ok) {
       post([this, group, ok] {
         group->ok = group->ok && ok;
@@ -270,19 +274,20 @@ void Shard::forward(uint32_t owner_index, std::string_view device, std::string_v
   });
 }
 
-void Shard::keep_raw(RecordType type, std::string_view device, std::string_view topic,
-                     std::string_view payload, std::string_view reason) {
+void Shard::keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
+                     std::string_view topic, std::string_view payload, std::string_view reason) {
   scratch_.clear();
   encode_raw(scratch_,
              {now_, device, topic, payload.substr(0, options_.kept_payload_bytes_max), reason});
   append_record(type, scratch_);
 }
 
-void Shard::ingest_here(std::string_view device, std::string_view topic, std::string_view payload) {
+void Shard::ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
+                        std::string_view payload) {
   const auto it = devices_.find(device);
-  if (it == devices_.end()) {
+  if (it == devices_.end() || it->second->config->organisation != sender) {
     ++counts_.discovered;
-    keep_raw(RecordType::kDiscovery, device, topic, payload, {});
+    keep_raw(RecordType::kDiscovery, sender, device, topic, payload, {});
     return;
   }
   DeviceState& state = *it->second;
@@ -293,6 +298,7 @@ void Shard::ingest_here(std::string_view device, std::string_view topic, std::st
   const DecodeOutcome outcome = decoder_.decode(payload, *state.config, now_, turn_);
   const std::span<const Sample> samples(turn_.samples.data() + first, turn_.samples.size() - first);
   counts_.samples += samples.size();
+  state.samples += samples.size();
   if (!samples.empty()) {
     update_live(state, samples, turn_.text);
     // Evaluators may append a signal, which flushes the turn's samples: the vector keeps its memory
@@ -308,7 +314,8 @@ void Shard::ingest_here(std::string_view device, std::string_view topic, std::st
     if (!outcome.first_about.empty()) reason_.append(": ").append(outcome.first_about);
     if (outcome.rejected > 1)
       reason_.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
-    keep_raw(RecordType::kDeadLetter, device, topic, payload, reason_);
+    state.last_rejection = reason_;
+    keep_raw(RecordType::kDeadLetter, sender, device, topic, payload, reason_);
   }
   if (turn_.samples.size() >= 8192) flush_samples();
 }

@@ -65,16 +65,6 @@ struct IngestMetrics {
   Counter* rejected[kRejects];
 };
 
-/// A device's live state, copied for other threads.
-struct DeviceSnapshot {
-  std::shared_ptr<const twin::DeviceConfig> config;
-  std::vector<LiveValue> live;
-  Timestamp last_seen;
-  uint32_t connections = 0;
-  uint64_t messages = 0;
-  uint64_t rejected = 0;
-};
-
 class Shard {
  public:
   Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, IngestMetrics& metrics);
@@ -109,14 +99,17 @@ class Shard {
   /// A telemetry or properties message of `device`. Becomes samples, dead letters or a discovery
   /// with this turn's batch (or that of the shard which owns the device; acknowledgements of this
   /// turn wait for it).
-  void ingest(std::string_view device, std::string_view topic, std::string_view payload);
-  void presence(std::string_view device, bool connected);
+  /// A device that is not registered in `sender`, the organisation of who speaks for it, is as good
+  /// as unknown.
+  void ingest(OrganisationId sender, std::string_view device, std::string_view topic,
+              std::string_view payload);
+  void presence(std::string_view device, bool connected, std::string_view client_id,
+                std::string_view detail);
   [[nodiscard]] bool knows(std::string_view device) const {
     return devices_.find(device) != devices_.end();
   }
   [[nodiscard]] const DeviceState* find(std::string_view device) const;
   void visit_devices(const std::function<void(const DeviceState&)>& visit) const;
-  [[nodiscard]] DeviceSnapshot snapshot(const DeviceState& state) const;
 
   void append_record(RecordType type, ByteView body);
   /// REQUIRES: called in a turn (from a handler, a task or a tick).
@@ -155,12 +148,13 @@ class Shard {
   void submit();
   void release();
   std::unique_ptr<Group> take_group();
-  void ingest_here(std::string_view device, std::string_view topic, std::string_view payload);
-  void forward(uint32_t owner, std::string_view device, std::string_view topic,
-               std::string_view payload);
+  void ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
+                   std::string_view payload);
+  void forward(uint32_t owner, OrganisationId sender, std::string_view device,
+               std::string_view topic, std::string_view payload);
   void update_live(DeviceState& state, std::span<const Sample> samples, std::string_view text);
-  void keep_raw(RecordType type, std::string_view device, std::string_view topic,
-                std::string_view payload, std::string_view reason);
+  void keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
+                std::string_view topic, std::string_view payload, std::string_view reason);
   void publish_counts();
 
   static constexpr size_t kInFlightMax = 2;  // one being synced, one ready for the next sync
