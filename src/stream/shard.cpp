@@ -277,8 +277,8 @@ void Shard::forward(uint32_t owner_index, OrganisationId sender, std::string_vie
 void Shard::keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
                      std::string_view topic, std::string_view payload, std::string_view reason) {
   scratch_.clear();
-  encode_raw(scratch_,
-             {now_, device, topic, payload.substr(0, options_.kept_payload_bytes_max), reason});
+  encode_raw(scratch_, {now_, organisation, device, topic,
+                        payload.substr(0, options_.kept_payload_bytes_max), reason});
   append_record(type, scratch_);
 }
 
