@@ -1,0 +1,193 @@
+#include "interop/tls.h"
+
+#include <array>
+#include <mutex>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+
+namespace penstock::interop {
+namespace {
+
+struct Free {
+  void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
+  void operator()(SSL* p) const { SSL_free(p); }
+  void operator()(X509* p) const { X509_free(p); }
+};
+// shared_ptr: sessions in flight keep the context they began with while a newer one replaces it
+using ContextPtr = std::shared_ptr<SSL_CTX>;
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown";
+  std::array<char, 256> text{};
+  ERR_error_string_n(code, text.data(), text.size());
+  return text.data();
+}
+
+int64_t modified_ns(const std::string& path) {
+  struct stat s{};
+  if (path.empty() || ::stat(path.c_str(), &s) != 0) return 0;
+  return static_cast<int64_t>(s.st_mtim.tv_sec) * 1'000'000'000 + s.st_mtim.tv_nsec;
+}
+
+Result<ContextPtr> make_context(const TlsOptions& options) {
+  ContextPtr context(SSL_CTX_new(TLS_server_method()), Free{});
+  CHECK(context);
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(context.get(),
+                   SSL_MODE_RELEASE_BUFFERS);  // an idle connection keeps no 16 KiB buffers
+  const auto bad = [&](const char* what, const std::string& file) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::string(what) + " cannot be used: " + openssl_reason(), file);
+  };
+  if (SSL_CTX_use_certificate_chain_file(context.get(), options.certificate_file.c_str()) != 1)
+    return bad("the TLS certificate", options.certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(context.get(), options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context.get()) != 1)
+    return bad("the TLS key", options.key_file);
+  if (!options.client_ca_file.empty()) {
+    if (SSL_CTX_load_verify_locations(context.get(), options.client_ca_file.c_str(), nullptr) != 1)
+      return bad("the file of client certificate authorities", options.client_ca_file);
+    SSL_CTX_set_client_CA_list(context.get(),
+                               SSL_load_client_CA_file(options.client_ca_file.c_str()));
+    SSL_CTX_set_verify(
+        context.get(),
+        SSL_VERIFY_PEER |
+            (options.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+        nullptr);
+    const std::string_view id = "penstock";  // needed for resumption with client certificates
+    SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>(id.data()),
+                                   static_cast<unsigned>(id.size()));
+  }
+  return context;
+}
+
+}  // namespace
+
+struct TlsContext::Impl {
+  TlsOptions options;
+  std::mutex mutex;
+  ContextPtr context;
+  std::array<int64_t, 3> modified{};
+
+  [[nodiscard]] std::array<int64_t, 3> times() const {
+    return {modified_ns(options.certificate_file), modified_ns(options.key_file),
+            modified_ns(options.client_ca_file)};
+  }
+};
+
+TlsContext::TlsContext() : impl_(std::make_unique<Impl>()) {}
+TlsContext::~TlsContext() = default;
+
+Result<std::unique_ptr<TlsContext>> TlsContext::create(const TlsOptions& options) {
+  std::unique_ptr<TlsContext> made(new TlsContext);
+  made->impl_->options = options;
+  made->impl_->modified = made->impl_->times();
+  TRY_ASSIGN(made->impl_->context, make_context(options));
+  return made;
+}
+
+Result<bool> TlsContext::reload_if_changed() {
+  const auto times = impl_->times();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (times == impl_->modified) return false;
+    impl_->modified = times;  // a broken file is reported once, not every time
+  }
+  TRY_ASSIGN(auto next, make_context(impl_->options));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->context = std::move(next);
+  return true;
+}
+
+struct TlsSession::Impl {
+  std::unique_ptr<SSL, Free> ssl;
+  BIO* in = nullptr;   // owned by ssl
+  BIO* out = nullptr;  // owned by ssl
+  bool peer_closed = false;
+
+  void drain(Bytes& wire_out) const {
+    std::array<std::byte, 16'384> chunk{};
+    for (int n = 0; (n = BIO_read(out, chunk.data(), chunk.size())) > 0;)
+      append_bytes(wire_out, ByteView(chunk).first(static_cast<size_t>(n)));
+  }
+};
+
+TlsSession::TlsSession(TlsContext& context) : impl_(std::make_unique<Impl>()) {
+  ContextPtr current;
+  {
+    const std::lock_guard lock(context.impl_->mutex);
+    current = context.impl_->context;
+  }
+  impl_->ssl.reset(SSL_new(current.get()));  // takes its own reference
+  CHECK(impl_->ssl);
+  impl_->in = BIO_new(BIO_s_mem());
+  impl_->out = BIO_new(BIO_s_mem());
+  SSL_set_bio(impl_->ssl.get(), impl_->in, impl_->out);
+  SSL_set_accept_state(impl_->ssl.get());
+}
+
+TlsSession::~TlsSession() = default;
+
+Status TlsSession::on_wire(ByteView wire, Bytes& plain, Bytes& wire_out) {
+  SSL* ssl = impl_->ssl.get();
+  ERR_clear_error();
+  if (!wire.empty())
+    CHECK(BIO_write(impl_->in, wire.data(), static_cast<int>(wire.size())) ==
+          static_cast<int>(wire.size()));
+  std::array<std::byte, 16'384> chunk{};
+  while (true) {
+    const int n = SSL_read(ssl, chunk.data(), chunk.size());
+    if (n > 0) {
+      append_bytes(plain, ByteView(chunk).first(static_cast<size_t>(n)));
+      continue;
+    }
+    const int why = SSL_get_error(ssl, n);
+    impl_->drain(wire_out);
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return {};
+    if (why == SSL_ERROR_ZERO_RETURN) {
+      impl_->peer_closed = true;
+      return {};
+    }
+    return fail(ErrorCode::kUnauthenticated, "TLS failed: " + openssl_reason());
+  }
+}
+
+Status TlsSession::seal(ByteView plain, Bytes& wire_out) {
+  while (!plain.empty()) {
+    const auto part = plain.first(std::min<size_t>(plain.size(), 16'384));
+    if (SSL_write(impl_->ssl.get(), part.data(), static_cast<int>(part.size())) !=
+        static_cast<int>(part.size()))
+      return fail(ErrorCode::kIo, "TLS failed: " + openssl_reason());
+    plain = plain.subspan(part.size());
+  }
+  impl_->drain(wire_out);
+  return {};
+}
+
+void TlsSession::shutdown(Bytes& wire_out) {
+  SSL_shutdown(impl_->ssl.get());
+  ERR_clear_error();
+  impl_->drain(wire_out);
+}
+
+bool TlsSession::handshake_done() const { return SSL_is_init_finished(impl_->ssl.get()) == 1; }
+bool TlsSession::peer_closed() const { return impl_->peer_closed; }
+
+std::string TlsSession::client_common_name() const {
+  const std::unique_ptr<X509, Free> certificate(SSL_get1_peer_certificate(impl_->ssl.get()));
+  if (!certificate || SSL_get_verify_result(impl_->ssl.get()) != X509_V_OK) return {};
+  std::array<char, 256> name{};
+  const int n = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName,
+                                          name.data(), name.size());
+  return n > 0 ? std::string(name.data(), static_cast<size_t>(n)) : std::string();
+}
+
+}  // namespace penstock::interop
