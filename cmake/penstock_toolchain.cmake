@@ -1,7 +1,7 @@
 # Compiler and linker settings shared by every room.
 add_library(penstock_flags INTERFACE)
 target_compile_options(penstock_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -fno-omit-frame-pointer)
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Wnon-virtual-dtor -fno-omit-frame-pointer)
 if(PENSTOCK_WERROR)
   target_compile_options(penstock_flags INTERFACE -Werror)
 endif()

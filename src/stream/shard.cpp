@@ -155,8 +155,8 @@ void Shard::flush_samples() {
 }
 
 void Shard::submit() {
-  const bool nobody_waits =
-      group_->acks.empty() && group_->callbacks.empty() && group_->foreign == 0;
+  const bool nobody_waits = group_->acks.empty() && group_->callbacks.empty() &&
+                            group_->markers.empty() && group_->foreign == 0;
   if (batch_->empty() && nobody_waits) return;
   if (in_flight_.size() >= kInFlightMax)
     return;  // this turn's records join the next batch: group commit
@@ -165,14 +165,18 @@ void Shard::submit() {
   group_ = take_group();
   if (batch_->empty()) {  // nothing of its own to write; only the order matters
     group->settled = true;
+    group->end = journal_.durable_offset();  // what this shard appends from now on comes after it
     release();
     return;
   }
   auto next = journal_.make_batch();
+  group->bytes = batch_->bytes().size();
+  in_flight_bytes_ += group->bytes;
   // Captures one pointer: std::function keeps it without allocating.
   journal_.submit(std::exchange(batch_, std::move(next)),
-                  [group](const Status& status, JournalOffset, JournalOffset) {
+                  [group](const Status& status, JournalOffset, JournalOffset end) {
                     if (!status) group->ok = false;
+                    group->end = status ? end : 0;
                     group->shard->post([group] {
                       group->settled = true;
                       group->shard->release();
@@ -184,10 +188,15 @@ void Shard::release() {
   while (!in_flight_.empty() && in_flight_.front()->settled && in_flight_.front()->foreign == 0) {
     auto group = std::move(in_flight_.front());
     in_flight_.pop_front();
+    in_flight_bytes_ -= std::exchange(group->bytes, 0);
     if (endpoint_ && !group->acks.empty()) endpoint_->on_durable(group->acks, group->ok);
     for (auto& callback : group->callbacks) callback(group->ok);
+    end_ = std::max(end_, group->end);
+    for (auto& marker : group->markers) marker(group->ok, end_);
     group->acks.clear();
     group->callbacks.clear();
+    group->markers.clear();
+    group->end = 0;
     group->settled = false;
     group->ok = true;
     spare_groups_.push_back(std::move(group));
@@ -293,9 +302,10 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
   DeviceState& state = *it->second;
   ++counts_.messages;
   ++state.messages;
-  state.last_seen = now_;
+  // Two messages of one turn are two moments: without a time of their own they would share (series, time).
+  state.last_seen = std::max(now_, state.last_seen + Duration::micros(1));
   const size_t first = turn_.samples.size();
-  const DecodeOutcome outcome = decoder_.decode(payload, *state.config, now_, turn_);
+  const DecodeOutcome outcome = decoder_.decode(payload, *state.config, state.last_seen, turn_);
   const std::span<const Sample> samples(turn_.samples.data() + first, turn_.samples.size() - first);
   counts_.samples += samples.size();
   state.samples += samples.size();

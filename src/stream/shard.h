@@ -45,6 +45,13 @@ class Endpoint {
   virtual void on_tick() = 0;
   /// The thread is about to end: say goodbye to the peers, write what can be written.
   virtual void on_stop() = 0;
+
+  // -- recovery; restore and replay come before the shard starts
+  virtual void snapshot(Bytes& out) const = 0;
+  /// `shard` wrote the section; its number may differ from ours when the number of shards has
+  /// changed.
+  [[nodiscard]] virtual Status restore(ByteView section, uint32_t shard) = 0;
+  virtual void replay(RecordType type, ByteView body) = 0;
 };
 
 struct ShardOptions {
@@ -74,6 +81,7 @@ class Shard {
 
   // -- before start(), or on the shard's thread
   void set_endpoint(Endpoint* endpoint) { endpoint_ = endpoint; }
+  [[nodiscard]] Endpoint* endpoint() { return endpoint_; }
   void set_siblings(std::vector<Shard*> all) { siblings_ = std::move(all); }
   void add_evaluator(std::unique_ptr<Evaluator> evaluator) {
     evaluators_.push_back(std::move(evaluator));
@@ -117,13 +125,23 @@ class Shard {
   void when_durable(std::function<void(bool ok)> then) {
     group_->callbacks.push_back(std::move(then));
   }
+  /// Like when_durable, with where this shard's part of the journal ends: what it has appended up
+  /// to now lies before `end`, what it appends later does not.
+  void when_durable_up_to(std::function<void(bool ok, JournalOffset end)> then) {
+    group_->markers.push_back(std::move(then));
+  }
   /// Whether the journal takes writes; endpoints refuse new connections when not.
   [[nodiscard]] bool accepting() const { return journal_.state() == JournalState::kWriting; }
+
+  /// Bytes that wait for the journal, submitted or not: above a limit, endpoints stop reading.
+  [[nodiscard]] size_t pending_bytes() const { return in_flight_bytes_ + batch_->bytes().size(); }
 
   // -- recovery, before start()
   void restore_live(ByteView section);
   void replay_samples(const SampleView& view);
   void snapshot_live(Bytes& out) const;
+  /// All of the journal before `end` is in this shard's state.
+  void recovered_up_to(JournalOffset end) { end_ = end; }
   std::vector<std::unique_ptr<Evaluator>>& evaluators() { return evaluators_; }
 
  private:
@@ -132,6 +150,9 @@ class Shard {
     Shard* shard = nullptr;
     std::vector<DurableAck> acks;
     std::vector<std::function<void(bool)>> callbacks;
+    std::vector<std::function<void(bool, JournalOffset)>> markers;
+    JournalOffset end = 0;  // of its batch
+    size_t bytes = 0;
     uint32_t foreign = 0;  // messages handed to other shards, not durable yet
     bool settled = false;
     bool ok = true;
@@ -184,6 +205,8 @@ class Shard {
   std::unique_ptr<Batch> batch_;
   std::unique_ptr<Group> group_;
   std::deque<std::unique_ptr<Group>> in_flight_;
+  size_t in_flight_bytes_ = 0;
+  JournalOffset end_ = 0;  // of the newest batch that settled
   std::vector<std::unique_ptr<Group>> spare_groups_;
 
   struct Counts {

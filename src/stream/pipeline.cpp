@@ -1,0 +1,428 @@
+#include "stream/pipeline.h"
+
+#include <algorithm>
+#include <latch>
+
+#include <pthread.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "stream/checkpoint.h"
+
+namespace penstock::stream {
+namespace {
+
+constexpr std::string_view kLiveSection = "live";
+constexpr std::string_view kEndpointSection = "endpoint";
+constexpr std::string_view kEvaluatorSection = "evaluator/";
+constexpr std::string_view kViewsSection = "raw_views";
+
+}  // namespace
+
+Pipeline::Pipeline(PipelineOptions options, Journal& journal, FileSystem& files, Clock& clock,
+                   Net& net, Metrics& metrics)
+    : options_(std::move(options)),
+      journal_(journal),
+      files_(files),
+      clock_(clock),
+      metrics_(metrics),
+      checkpoint_gauge_(metrics.gauge("penstock_checkpoint_offset_bytes",
+                                      "Journal offset of the newest checkpoint")),
+      raw_views_(options_.raw_views) {
+  CHECK(options_.shards > 0);
+  std::vector<Shard*> all;
+  for (uint32_t i = 0; i < options_.shards; ++i) {
+    ShardOptions shard = options_.shard;
+    shard.index = i;
+    shard.count = options_.shards;
+    all.push_back(
+        shards_.emplace_back(std::make_unique<Shard>(shard, journal, clock, net, metrics_)).get());
+  }
+  for (auto& shard : shards_) shard->set_siblings(all);
+}
+
+Pipeline::~Pipeline() { stop(); }
+
+// -- configuration
+
+void Pipeline::configure(std::shared_ptr<const twin::DeviceConfig> config) {
+  const uint32_t owner = shard_of(config->device, shards());
+  {
+    const std::lock_guard lock(placement_mutex_);
+    placements_[config->twin.value] = {config->device, owner};
+  }
+  Shard* shard = shards_[owner].get();
+  if (!running_) {
+    shard->configure(std::move(config));
+    return;
+  }
+  shard->post([shard, config = std::move(config)] { shard->configure(config); });
+}
+
+void Pipeline::forget(std::string_view device) {
+  {
+    const std::lock_guard lock(placement_mutex_);
+    std::erase_if(placements_, [&](const auto& entry) { return entry.second.device == device; });
+  }
+  Shard* shard = shards_[shard_of(device, shards())].get();
+  if (!running_) {
+    shard->forget(device);
+    return;
+  }
+  shard->post([shard, name = std::string(device)] { shard->forget(name); });
+}
+
+// -- questions
+
+bool Pipeline::ask_shards(const std::vector<bool>& wanted, const std::function<void(Shard&)>& ask) {
+  // Shared with the tasks: one that runs after we gave up must find the latch alive.
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable done;
+    int left = 0;
+    bool given_up = false;
+  };
+  const auto wait = std::make_shared<Wait>();
+  wait->left = static_cast<int>(std::count(wanted.begin(), wanted.end(), true));
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (!wanted[i]) continue;
+    Shard* shard = shards_[i].get();
+    shard->post([wait, shard, &ask] {
+      const std::lock_guard lock(
+          wait->mutex);  // held while asking: the caller's frame stays until we are done
+      if (wait->given_up) return;
+      ask(*shard);
+      --wait->left;
+      wait->done.notify_one();
+    });
+  }
+  std::unique_lock lock(wait->mutex);
+  const bool all =
+      wait->done.wait_for(lock, std::chrono::seconds(2), [&] { return wait->left == 0; });
+  wait->given_up = true;
+  return all;
+}
+
+TwinLive Pipeline::describe(const DeviceState& state, Timestamp now, bool with_values) const {
+  TwinLive out;
+  out.twin = state.config->twin;
+  out.last_seen = state.last_seen;
+  const Duration limit = state.config->stale_after_ms > 0
+                             ? Duration::millis(state.config->stale_after_ms)
+                             : options_.stale_after;
+  out.stale = state.last_seen.us == 0 || now - state.last_seen > limit;
+  out.online = state.connections > 0 || !out.stale;
+  if (!with_values) return out;
+  for (const LiveValue& value : state.live)
+    if (value.sample.source_time.us != 0) out.values.push_back(value);
+  return out;
+}
+
+std::vector<TwinLive> Pipeline::live(std::span<const TwinId> twins) {
+  std::vector<TwinLive> out(twins.size());
+  std::vector<std::vector<std::pair<size_t, std::string>>> by_shard(shards_.size());
+  std::vector<bool> wanted(shards_.size(), false);
+  {
+    const std::lock_guard lock(placement_mutex_);
+    for (size_t i = 0; i < twins.size(); ++i) {
+      out[i].twin = twins[i];
+      const auto it = placements_.find(twins[i].value);
+      if (it == placements_.end()) continue;
+      by_shard[it->second.shard].emplace_back(i, it->second.device);
+      wanted[it->second.shard] = true;
+    }
+  }
+  const Timestamp now = clock_.now();
+  ask_shards(wanted, [&](Shard& shard) {
+    for (const auto& [i, device] : by_shard[shard.index()])
+      if (const DeviceState* state = shard.find(device)) out[i] = describe(*state, now, true);
+  });
+  return out;
+}
+
+std::vector<TwinLive> Pipeline::presence() {
+  std::vector<TwinLive> out;
+  std::vector<std::vector<TwinLive>> parts(shards_.size());
+  const Timestamp now = clock_.now();
+  ask_shards(std::vector<bool>(shards_.size(), true), [&](Shard& shard) {
+    shard.visit_devices(
+        [&](const DeviceState& s) { parts[shard.index()].push_back(describe(s, now, false)); });
+  });
+  for (auto& part : parts) std::move(part.begin(), part.end(), std::back_inserter(out));
+  return out;
+}
+
+std::optional<ConnectionState> Pipeline::connection(std::string_view device) {
+  std::optional<ConnectionState> out;
+  std::vector<bool> wanted(shards_.size(), false);
+  wanted[shard_of(device, shards())] = true;
+  ask_shards(wanted, [&](Shard& shard) {
+    const DeviceState* s = shard.find(device);
+    if (!s) return;
+    out = ConnectionState{.online = s->connections > 0,
+                          .connected_at = s->connected_at,
+                          .last_seen = s->last_seen,
+                          .client_id = s->client_id,
+                          .address = s->address,
+                          .detail = s->connections > 0 ? std::string() : s->disconnect_reason,
+                          .messages = s->messages,
+                          .samples = s->samples,
+                          .rejected = s->rejected,
+                          .last_rejection = s->last_rejection};
+  });
+  return out;
+}
+
+IngestRates Pipeline::rates() {
+  const std::lock_guard lock(rates_mutex_);
+  const RatePoint& newest =
+      rate_points_[(rate_next_ + rate_points_.size() - 1) % rate_points_.size()];
+  const RatePoint* oldest = &newest;
+  for (const RatePoint& point : rate_points_)
+    if (point.at_us != 0 && point.at_us < oldest->at_us) oldest = &point;
+  const double seconds = static_cast<double>(newest.at_us - oldest->at_us) / 1e6;
+  if (seconds <= 0) return {};
+  return {static_cast<double>(newest.messages - oldest->messages) / seconds,
+          static_cast<double>(newest.samples - oldest->samples) / seconds};
+}
+
+// -- life
+
+void Pipeline::start() {
+  CHECK(!running_);
+  running_ = true;
+  auto reader = journal_.read_from(views_next_);
+  CHECK(reader);  // the offset came from the journal itself
+  views_reader_ = std::move(*reader);
+  for (auto& shard : shards_) shard->start();
+  views_thread_ = std::thread([this] { run_views(); });
+  checkpoint_thread_ = std::thread([this] { run_checkpoints(); });
+}
+
+void Pipeline::stop() {
+  if (!running_) return;
+  {
+    const std::lock_guard lock(stop_mutex_);
+    stopping_ = true;
+  }
+  stop_wanted_.notify_all();
+  checkpoint_thread_.join();
+  if (auto at = checkpoint(); !at)
+    log_warning("stream", "no checkpoint at stop: {}", at.error().text());
+  for (auto& shard : shards_) shard->stop();
+  views_reader_->wake();
+  views_thread_.join();
+  running_ = false;
+}
+
+void Pipeline::run_views() {
+  pthread_setname_np(pthread_self(), "views");
+  while (true) {
+    {
+      const std::lock_guard lock(stop_mutex_);
+      if (stopping_) return;
+    }
+    auto record = views_reader_->next();
+    if (!record) {
+      log_error("stream", "the dead-letter view cannot read the journal: {}",
+                record.error().text());
+      return;
+    }
+    if (!*record) {
+      views_reader_->wait(Duration::millis(250));
+      continue;
+    }
+    const std::lock_guard lock(views_mutex_);
+    raw_views_.apply((*record)->type, views_next_, (*record)->body);
+    views_next_ = (*record)->next;
+  }
+}
+
+void Pipeline::run_checkpoints() {
+  pthread_setname_np(pthread_self(), "checkpoint");
+  int64_t due_us = clock_.monotonic_us() + options_.checkpoint_interval.us;
+  std::unique_lock lock(stop_mutex_);
+  while (!stop_wanted_.wait_for(lock, std::chrono::seconds(1), [&] { return stopping_; })) {
+    {
+      const std::lock_guard rates_lock(rates_mutex_);
+      rate_points_[rate_next_] = {clock_.monotonic_us(), metrics_.messages.value(),
+                                  metrics_.samples.value()};
+      rate_next_ = (rate_next_ + 1) % rate_points_.size();
+    }
+    const bool much_written = journal_.durable_offset() > checkpointed_ + (256ULL << 20);
+    if (clock_.monotonic_us() < due_us && !much_written) continue;
+    due_us = clock_.monotonic_us() + options_.checkpoint_interval.us;
+    if (journal_.durable_offset() == checkpointed_ || journal_.state() != JournalState::kWriting)
+      continue;
+    lock.unlock();
+    if (auto at = checkpoint(); !at) log_warning("stream", "no checkpoint: {}", at.error().text());
+    lock.lock();
+  }
+}
+
+// -- checkpoint and recovery
+
+std::vector<Pipeline::Section> Pipeline::shard_sections(Shard& shard) const {
+  std::vector<Section> out;
+  const auto add = [&](std::string name, auto&& fill) {
+    Section& section = out.emplace_back();
+    section.name = std::move(name);
+    section.shard = shard.index();
+    fill(section.bytes);
+  };
+  add(std::string(kLiveSection), [&](Bytes& bytes) { shard.snapshot_live(bytes); });
+  if (shard.endpoint())
+    add(std::string(kEndpointSection), [&](Bytes& bytes) { shard.endpoint()->snapshot(bytes); });
+  for (size_t i = 0; i < shard.evaluators().size(); ++i)
+    add(std::string(kEvaluatorSection) + std::to_string(i),
+        [&](Bytes& bytes) { shard.evaluators()[i]->snapshot(bytes); });
+  return out;
+}
+
+// Each shard copies its state at the end of a turn and learns, when that turn's batch is durable,
+// where in the journal it stands. Sections may stand at different offsets: replay gives each shard
+// only what it does not have.
+Result<JournalOffset> Pipeline::checkpoint() {
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable done;
+    size_t left = 0;
+    bool ok = true;
+    std::vector<Section> sections;
+  };
+  const auto wait = std::make_shared<Wait>();  // outlives us if a shard answers late
+  wait->left = shards_.size();
+  for (auto& owned : shards_) {
+    Shard* shard = owned.get();
+    shard->post([this, shard, wait] {
+      auto sections = std::make_shared<std::vector<Section>>(shard_sections(*shard));
+      shard->when_durable_up_to([wait, sections](bool ok, JournalOffset end) {
+        const std::lock_guard lock(wait->mutex);
+        wait->ok = wait->ok && ok;
+        for (Section& section : *sections) {
+          section.offset = end;
+          wait->sections.push_back(std::move(section));
+        }
+        --wait->left;
+        wait->done.notify_one();
+      });
+    });
+  }
+  std::unique_lock lock(wait->mutex);
+  if (!wait->done.wait_for(lock, std::chrono::seconds(10), [&] { return wait->left == 0; }) ||
+      !wait->ok)
+    return fail(ErrorCode::kUnavailable,
+                "the journal does not take writes, so no checkpoint could be taken");
+  std::vector<Section> sections = std::move(wait->sections);
+  lock.unlock();
+  {
+    const std::lock_guard views_lock(views_mutex_);
+    Section& views = sections.emplace_back();
+    views.name = kViewsSection;
+    views.offset = views_next_;
+    raw_views_.snapshot(views.bytes);
+  }
+  return write_checkpoint(std::move(sections));
+}
+
+Result<JournalOffset> Pipeline::write_checkpoint(std::vector<Section> sections) {
+  JournalOffset from = journal_.durable_offset();
+  // A shard that never wrote stands at 0; its state holds nothing that the journal does not give
+  // again.
+  for (const Section& section : sections) from = std::min(from, section.offset);
+  CheckpointWriter writer(from);
+  for (Section& section : sections) {
+    Bytes bytes;
+    append_le<uint64_t>(bytes, section.offset);
+    append_bytes(bytes, section.bytes);
+    writer.add(section.name, section.shard, std::move(bytes));
+  }
+  TRY(writer.write(files_, options_.checkpoint_directory));
+  checkpointed_ = from;
+  checkpoint_gauge_.set(static_cast<double>(from));
+  return from;
+}
+
+Status Pipeline::restore(const std::vector<Section>& sections, std::vector<JournalOffset>& from) {
+  const auto as_before = std::count_if(sections.begin(), sections.end(),
+                                       [](const Section& s) { return s.name == kLiveSection; });
+  const bool same_shards = static_cast<size_t>(as_before) == shards_.size();
+  // With another number of shards everything may have moved: each shard reads all sections, keeps
+  // its own devices, and replays from the oldest.
+  JournalOffset oldest = journal_.durable_offset();
+  for (const Section& s : sections)
+    if (s.name != kViewsSection) oldest = std::min(oldest, s.offset);
+  for (auto& shard : shards_) {
+    from[shard->index()] = same_shards ? journal_.durable_offset() : oldest;
+    for (const Section& s : sections) {
+      if (s.name == kViewsSection || (same_shards && s.shard != shard->index())) continue;
+      if (same_shards) from[shard->index()] = std::min(from[shard->index()], s.offset);
+      if (s.name == kLiveSection) shard->restore_live(s.bytes);
+      if (s.name == kEndpointSection && shard->endpoint())
+        TRY(shard->endpoint()->restore(s.bytes, s.shard));
+      if (!s.name.starts_with(kEvaluatorSection)) continue;
+      const auto i = static_cast<size_t>(std::stoul(s.name.substr(kEvaluatorSection.size())));
+      if (i < shard->evaluators().size()) TRY(shard->evaluators()[i]->restore(s.bytes));
+    }
+  }
+  return {};
+}
+
+Result<RecoveryReport> Pipeline::recover() {
+  CHECK(!running_);
+  RecoveryReport report;
+  const int64_t start_us = clock_.monotonic_us();
+  TRY(files_.create_directories(options_.checkpoint_directory));
+  TRY_ASSIGN(const auto checkpoint, load_latest_checkpoint(files_, options_.checkpoint_directory));
+  std::vector<JournalOffset> from(shards_.size(), journal_.begin_offset());
+  views_next_ = journal_.begin_offset();
+  if (checkpoint) {
+    std::vector<Section> sections;
+    for (const CheckpointSection& stored : checkpoint->sections) {
+      ByteReader in(stored.bytes);
+      Section& section = sections.emplace_back();
+      section.name = stored.name;
+      section.shard = stored.shard;
+      section.offset = std::max(in.le<uint64_t>(), journal_.begin_offset());
+      section.bytes.assign(in.rest().begin(), in.rest().end());
+      if (section.name != kViewsSection) continue;
+      TRY(raw_views_.restore(section.bytes));
+      views_next_ = section.offset;
+    }
+    TRY(restore(sections, from));
+    checkpointed_ = checkpoint->offset;
+  }
+  TRY(replay(from, views_next_, report));
+  report.took_us = clock_.monotonic_us() - start_us;
+  return report;
+}
+
+Status Pipeline::replay(const std::vector<JournalOffset>& from, JournalOffset views_from,
+                        RecoveryReport& report) {
+  const JournalOffset first = std::min(*std::min_element(from.begin(), from.end()), views_from);
+  report.from = first;
+  TRY_ASSIGN(const auto reader, journal_.read_from(first));
+  JournalOffset at = first;
+  while (true) {
+    TRY_ASSIGN(const auto record, reader->next());
+    if (!record) break;
+    ++report.records;
+    std::optional<SampleView> samples;
+    if (record->type == RecordType::kSamples) samples = decode_samples(record->body);
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      if (at < from[i]) continue;
+      if (samples)
+        shards_[i]->replay_samples(*samples);
+      else if (shards_[i]->endpoint())
+        shards_[i]->endpoint()->replay(record->type, record->body);
+    }
+    if (at >= views_from) raw_views_.apply(record->type, at, record->body);
+    at = record->next;
+  }
+  views_next_ = std::max(views_next_, at);
+  report.to = at;
+  for (auto& shard : shards_) shard->recovered_up_to(at);
+  return {};
+}
+
+}  // namespace penstock::stream
