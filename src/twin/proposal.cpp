@@ -341,11 +341,22 @@ Result<Proposal> propose_interface(std::string_view device, std::span<const std:
   return proposal;
 }
 
+std::vector<BindingEntry> Proposal::bindings() const {
+  std::vector<BindingEntry> bindings;
+  for (const ProposedElement& element : elements)
+    if (element.name != element.wire_key)
+      bindings.push_back({element.name, element.wire_key, 1, 0});
+  return bindings;
+}
+
 std::vector<BindingEntry> match_bindings(const ModelInfo& model,
                                          std::span<const std::string> wire_keys) {
   std::set<std::string_view> wires(wire_keys.begin(), wire_keys.end());
   std::map<std::string, std::vector<std::string_view>> by_normal;
-  for (const std::string& key : wire_keys) by_normal[normal(key)].push_back(key);
+  // Also as propose_interface() would name it: "1st" became v1st.
+  for (const std::string& key : wire_keys)
+    for (const std::string& form : std::set<std::string>{normal(key), normal(dtdl_name(key))})
+      by_normal[form].push_back(key);
   std::vector<BindingEntry> bindings;
   for (const ElementInfo& element : model.elements) {
     if (wires.contains(element.key)) continue;

@@ -30,6 +30,9 @@ struct Proposal {
   std::vector<ProposedElement> elements;
   size_t messages_read = 0;     ///< of those given
   size_t messages_skipped = 0;  ///< no telemetry that we understand
+
+  /// The members whose name is not the element's, for the device that gets this model.
+  [[nodiscard]] std::vector<BindingEntry> bindings() const;
 };
 
 /// `device` gives the interface its name; `payloads` are telemetry messages of any of the three
@@ -38,9 +41,9 @@ struct Proposal {
 /// ("motor_current_a") is taken, otherwise the custom one of the quantity, with a comment to check.
 Result<Proposal> propose_interface(std::string_view device, std::span<const std::string> payloads);
 
-/// How the members of such messages come to the elements of `model`, where the names differ only in
-/// case and punctuation: "Discharge-Pressure" is discharge_pressure. Members of equal name need no
-/// binding and give none.
+/// How the members of such messages come to the elements of a model that was there before, or that
+/// a person edited, where the names differ only in case and punctuation: "Discharge-Pressure" is
+/// discharge_pressure. Members of equal name need no binding and give none.
 std::vector<BindingEntry> match_bindings(const ModelInfo& model,
                                          std::span<const std::string> wire_keys);
 
