@@ -1,0 +1,33 @@
+#pragma once
+// One function a resource file: adds its routes. All are called once, by Api.
+
+#include "api/http/router.h"
+#include "api/services.h"
+
+namespace penstock::api {
+
+/// A route below /api/v1.
+struct RouteOptions {
+  Lane lane = Lane::kQuick;
+  size_t body_bytes_max = 256 * 1024;
+};
+void add_route(Router& router, Method method, std::string_view path,
+               std::optional<access::Permission> permission, Handler handler,
+               RouteOptions options = {});
+
+/// The endpoints as the contract shows them.
+Json endpoints_json(const std::vector<EndpointInfo>& all);
+
+void add_system_routes(Router& router, const Services& services, const ApiOptions& options);
+void add_session_routes(Router& router, const Services& services);
+void add_user_routes(Router& router, const Services& services);
+void add_site_routes(Router& router, const Services& services);
+void add_twin_routes(Router& router, const Services& services);
+void add_device_routes(Router& router, const Services& services, const ApiOptions& options);
+void add_discovery_routes(Router& router, const Services& services, const ApiOptions& options);
+void add_model_routes(Router& router, const Services& services);
+void add_alarm_routes(Router& router, const Services& services);
+void add_rule_routes(Router& router, const Services& services);
+void add_history_routes(Router& router, const Services& services, const ApiOptions& options);
+
+}  // namespace penstock::api

@@ -1,0 +1,72 @@
+#pragma once
+// Everything the API speaks with. References to small interfaces, so that handlers are tested with
+// what fits in memory; app binds the real ones.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/io.h"
+#include "base/metrics.h"
+
+namespace penstock::stream {
+class LiveValues;
+class Connections;
+class IngestStats;
+class DeadLetterView;
+class DiscoveryView;
+class CommandSender;
+class HealthSource;
+class ConfigurationListener;
+}  // namespace penstock::stream
+
+namespace penstock::twin {
+class TwinRegistry;
+}
+
+namespace penstock::api {
+class AlarmBook;
+class RuleBook;
+class DetectorBook;
+class HistoryBook;
+class LiveHub;
+namespace access {
+class AccessControl;
+}
+
+struct Services {
+  Clock& clock;
+  Metrics& metrics;
+  access::AccessControl& access;
+  twin::TwinRegistry& twins;
+  stream::LiveValues& live;
+  stream::Connections& connections;
+  stream::IngestStats& ingest;
+  stream::DeadLetterView& dead_letters;
+  stream::DiscoveryView& discovery;
+  stream::CommandSender& commands;
+  stream::HealthSource& health;
+  stream::ConfigurationListener& configuration;
+  AlarmBook& alarms;
+  RuleBook& rules;
+  DetectorBook& detectors;
+  HistoryBook& history;
+};
+
+/// Where devices connect, as people are told.
+struct EndpointInfo {
+  std::string transport;  ///< tcp, tls, websocket, websocket_tls, http, https
+  std::string host;
+  uint16_t port = 0;
+  std::string path;  ///< WebSocket only
+};
+
+struct ApiOptions {
+  std::string version;           ///< of the program
+  std::string static_directory;  ///< web/dist
+  std::string export_directory;  ///< for files while they are being exported; must exist
+  std::vector<EndpointInfo> endpoints;
+  bool open_metrics = false;  ///< /metrics without a token from anywhere
+};
+
+}  // namespace penstock::api

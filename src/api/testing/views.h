@@ -1,0 +1,96 @@
+#pragma once
+// The running data path in memory: what tests of the API let it see.
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "stream/views.h"
+
+namespace penstock::api::testing {
+
+class MemoryViews : public stream::LiveValues,
+                    public stream::Connections,
+                    public stream::IngestStats,
+                    public stream::DeadLetterView,
+                    public stream::DiscoveryView,
+                    public stream::CommandSender,
+                    public stream::HealthSource,
+                    public stream::ConfigurationListener {
+ public:
+  std::map<uint32_t, stream::TwinLive> twins;
+  std::map<std::string, stream::ConnectionState, std::less<>> states;
+  std::vector<stream::DeadLetter> letters;  ///< newest first
+  std::map<std::string, stream::DiscoveredDevice, std::less<>> found;
+  std::vector<std::string> commands_sent;
+  std::vector<stream::HealthCheck> checks{{"journal", stream::HealthStatus::kOk, "writing"}};
+  int configuration_changes = 0;
+
+  std::vector<stream::TwinLive> live(std::span<const TwinId> ids) override {
+    std::vector<stream::TwinLive> out;
+    for (const TwinId id : ids) {
+      const auto known = twins.find(id.value);
+      out.push_back(known == twins.end() ? stream::TwinLive{} : known->second);
+      out.back().twin = id;
+    }
+    return out;
+  }
+  std::vector<stream::TwinLive> presence() override {
+    std::vector<stream::TwinLive> out;
+    for (const auto& [id, live] : twins) {
+      out.push_back(live);
+      out.back().twin = TwinId(id);
+      out.back().values.clear();
+    }
+    return out;
+  }
+  std::optional<stream::ConnectionState> connection(std::string_view device) override {
+    const auto known = states.find(device);
+    return known == states.end() ? std::nullopt : std::optional(known->second);
+  }
+  stream::IngestRates rates() override { return {12.5, 50}; }
+  Result<std::vector<stream::DeadLetter>> dead_letters(const Filter& filter,
+                                                       size_t limit) override {
+    std::vector<stream::DeadLetter> out;
+    for (const auto& letter : letters)
+      if (out.size() < limit && letter.organisation == filter.organisation &&
+          letter.id < filter.before && (filter.device.empty() || letter.device == filter.device) &&
+          letter.reason.find(filter.reason) != std::string::npos)
+        out.push_back(letter);
+    return out;
+  }
+  uint64_t dead_letter_count(OrganisationId) override { return letters.size(); }
+  Result<std::vector<stream::DiscoveredDevice>> discovered(OrganisationId, std::string_view after,
+                                                           size_t limit) override {
+    std::vector<stream::DiscoveredDevice> out;
+    for (const auto& [name, device] : found)
+      if (name > after && out.size() < limit) out.push_back(device);
+    return out;
+  }
+  Result<stream::DiscoveredDevice> discovered_device(OrganisationId,
+                                                     std::string_view device) override {
+    const auto known = found.find(device);
+    if (known == found.end()) return fail(ErrorCode::kNotFound, "no such device was discovered");
+    return known->second;
+  }
+  uint64_t discovered_count(OrganisationId) override { return found.size(); }
+  Status dismiss(OrganisationId, std::string_view device) override {
+    const auto known = found.find(device);
+    if (known == found.end()) return fail(ErrorCode::kNotFound, "no such device was discovered");
+    found.erase(known);
+    return {};
+  }
+  Result<stream::CommandReceipt> send_command(std::string_view device, std::string_view command,
+                                              std::string_view payload,
+                                              std::string_view who) override {
+    commands_sent.push_back(std::string(device) + " " + std::string(command) + " " +
+                            std::string(payload) + " " + std::string(who));
+    return stream::CommandReceipt{"cmd_1", stream::CommandStatus::kSent};
+  }
+  std::vector<stream::HealthCheck> health() override { return checks; }
+  void twin_changed(TwinId) override { ++configuration_changes; }
+  void rules_changed() override { ++configuration_changes; }
+};
+
+}  // namespace penstock::api::testing
