@@ -1,0 +1,99 @@
+#include "app/cli/cli.h"
+
+#include <atomic>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+namespace penstock::app::cli {
+
+int exit_code = 0;
+
+namespace {
+std::atomic<bool> interrupt_seen{false};
+}
+
+void on_run(CLI::App* command, std::function<Status()> work) {
+  command->callback([work = std::move(work)] {
+    if (const Status status = work(); !status) {
+      fmt::print(stderr, "penstock: {}\n", status.error().text());
+      exit_code = status.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
+    }
+  });
+}
+
+void ServerOption::add_to(CLI::App* command) {
+  command->add_option("--server", url, "Address of the server")
+      ->envname("PENSTOCK_SERVER")
+      ->capture_default_str();
+  command
+      ->add_option("--token", token,
+                   "API token; without one, the local administrator's in --data is used")
+      ->envname("PENSTOCK_TOKEN");
+  command->add_option("--data", data, "Data folder of a server on this machine")
+      ->envname("PENSTOCK_DATA")
+      ->capture_default_str();
+}
+
+Result<HttpClient> ServerOption::connect() const {
+  std::string use = token;
+  if (use.empty()) {
+    const auto local = read_file(system_files(), data + "/admin.token", 4096);
+    if (!local)
+      return fail(ErrorCode::kUnauthenticated,
+                  "no token: give --token (or PENSTOCK_TOKEN), or --data, the folder of a server "
+                  "on this machine",
+                  data + "/admin.token");
+    use = local->substr(0, local->find_first_of("\r\n"));
+  }
+  return HttpClient::create(url, use);
+}
+
+Progress::Progress(std::string what, uint64_t total, bool quiet)
+    : what_(std::move(what)),
+      total_(total),
+      quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (terminal_ && shown_ >= 0) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::at(uint64_t done) {
+  if (quiet_ || total_ == 0) return;
+  const int percent = static_cast<int>(done * 100 / total_);
+  if (!terminal_) {
+    if (percent / 10 == shown_ / 10 && shown_ >= 0) return;
+    shown_ = percent;
+    fmt::print(stderr, "{}: {} %\n", what_, percent);
+    return;
+  }
+  const int64_t now = system_clock().monotonic_us();
+  if (now < next_us_ && percent < 100) return;
+  next_us_ = now + 100'000;
+  shown_ = percent;
+  const auto filled = static_cast<size_t>(percent) * 30 / 100;
+  fmt::print(stderr, "\r{} [{}{}] {:>3} %", what_, std::string(filled, '#'),
+             std::string(30 - filled, '.'), percent);
+  std::fflush(stderr);
+}
+
+bool interrupted() { return interrupt_seen.load(); }
+
+void watch_for_interrupt() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { interrupt_seen = true; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+std::string own_program() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
+}  // namespace penstock::app::cli

@@ -1,0 +1,304 @@
+// penstock simulate: a fleet of compressors at three sites, each a real MQTT client, in a process
+// of its own. One of them develops a fault while you watch.
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <filesystem>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "app/cli/cli.h"
+#include "app/device_publisher.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "sim/compressor.h"
+
+namespace penstock::app::cli {
+namespace {
+
+struct SimulateOptions {
+  ServerOption server;
+  std::string mqtt = "127.0.0.1:1883";
+  std::string packages = "packages";
+  int compressors_per_site = 4;
+  std::string history = "2h";
+  std::string duration = "0s";
+  double speed = 1;
+  double fault_after_s = 20;
+  double fault_growth_s = 60;
+  std::string fault = "bearing";
+};
+
+struct Site {
+  const char* id;
+  const char* name;
+  const char* time_zone;
+};
+constexpr std::array<Site, 3> kSites{{{"north", "North plant, Hamburg", "Europe/Berlin"},
+                                      {"south", "South plant, Pune", "Asia/Kolkata"},
+                                      {"coast", "Coast plant, Halifax", "America/Halifax"}}};
+constexpr const char* kModel = "dtmi:penstock:ScrewCompressor;1";
+
+struct Machine {
+  std::string id;
+  sim::Compressor compressor;
+  DevicePublisher publisher;
+};
+
+std::string values_json(const sim::CompressorReadings& r) {
+  return fmt::format(
+      R"({{"dischargePressure":{:.2f},"oilTemperature":{:.1f},"dischargeTemperature":{:.1f},"ambientTemperature":{:.1f},)"
+      R"("motorCurrent":{:.1f},"motorSpeed":{:.0f},"vibrationVelocity":{:.2f},"flow":{:.2f},"powerActive":{:.1f},)"
+      R"("loadState":{},"runHours":{:.1f}}})",
+      r.discharge_pressure_bar, r.oil_temperature_c, r.discharge_temperature_c,
+      r.ambient_temperature_c, r.motor_current_a, r.motor_speed_rpm, r.vibration_velocity_mm_s,
+      r.flow_m3_min, r.power_active_kw, r.load_state, r.run_hours);
+}
+
+std::string message_json(Timestamp time, const sim::CompressorReadings& readings) {
+  return fmt::format(R"({{"ts":{},"values":{}}})", time.us / 1000, values_json(readings));
+}
+
+// Creates what is missing; a second run finds everything there.
+Status ensure(HttpClient& http, const std::string& path, const std::string& id, const Json& body) {
+  const auto there = http.get(path + "/" + url_encode(id));
+  if (there) return {};
+  if (there.error().code != ErrorCode::kNotFound) return fail(there.error());
+  TRY(http.post(path, body));
+  return {};
+}
+
+Status install_models(HttpClient& http, const std::string& packages) {
+  Json documents = Json::array();
+  std::error_code error;
+  std::vector<std::string> files;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(packages + "/compressor-health/models", error))
+    if (entry.path().extension() == ".json") files.push_back(entry.path().string());
+  std::sort(files.begin(), files.end());
+  if (files.empty())
+    return fail(ErrorCode::kNotFound, "the demo's models are not there: give --packages",
+                packages + "/compressor-health/models");
+  for (const std::string& file : files) {
+    TRY_ASSIGN(const std::string text, read_file(system_files(), file));
+    TRY_ASSIGN(const Json document, parse_json(text));
+    if (document.is_array())
+      documents.insert(documents.end(), document.begin(), document.end());
+    else
+      documents.push_back(document);
+  }
+  return ensure(http, "/api/v1/models", kModel, documents);
+}
+
+Status install_rules(HttpClient& http) {
+  TRY_ASSIGN(const Json rules, http.get("/api/v1/rules"));
+  const auto has = [&](const std::string& name) {
+    for (const Json& rule : rules.at("items"))
+      if (rule.value("name", "") == name) return true;
+    return false;
+  };
+  const Json scope = {{"model", kModel}};
+  const std::array<Json, 3> wanted{
+      Json{{"name", "Vibration in zone D"},
+           {"scope", scope},
+           {"element", "vibrationVelocity"},
+           {"kind", "threshold"},
+           {"comparison", ">"},
+           {"limit", 7.1},
+           {"hysteresis", 0.6},
+           {"on_delay_s", 5},
+           {"off_delay_s", 30},
+           {"priority", "critical"},
+           {"message", "Vibration above 7.1 mm/s (ISO 10816-3 zone D)"},
+           {"cause", "Worn bearing, misalignment or a loose foot"},
+           {"consequence", "Bearing seizure within hours; unplanned stop of the line"},
+           {"action", "Hand over to the standby compressor, then inspect the drive-end bearing"},
+           {"enabled", true}},
+      Json{{"name", "Discharge too hot"},
+           {"scope", scope},
+           {"element", "dischargeTemperature"},
+           {"kind", "threshold"},
+           {"comparison", ">"},
+           {"limit", 105},
+           {"hysteresis", 3},
+           {"on_delay_s", 10},
+           {"off_delay_s", 30},
+           {"priority", "high"},
+           {"message", "Discharge temperature above 105 °C"},
+           {"cause", "Fouled oil cooler, low oil or a leaking inlet valve"},
+           {"consequence", "Trip at 110 °C; oil ages twice as fast"},
+           {"action", "Check the oil level and clean the cooler at the next unloaded hour"},
+           {"enabled", true}},
+      Json{{"name", "Compressor is silent"},
+           {"scope", scope},
+           {"element", "dischargePressure"},
+           {"kind", "stale"},
+           {"limit", 60},
+           {"priority", "medium"},
+           {"message", "No data for a minute"},
+           {"cause", "Gateway, network or power"},
+           {"consequence", "The machine runs unwatched"},
+           {"action", "Check the gateway's lamp; call the network desk if it is green"},
+           {"enabled", true}}};
+  for (const Json& rule : wanted)
+    if (!has(rule.at("name"))) TRY(http.post("/api/v1/rules", rule));
+  return {};
+}
+
+// Device and credentials; a device that is already there gets new ones, since the old are not
+// stored in the clear.
+Result<std::string> install_device(HttpClient& http, const std::string& id, const std::string& name,
+                                   const Site& site) {
+  const auto there = http.get("/api/v1/devices/" + url_encode(id));
+  Json made;
+  if (there) {
+    TRY_ASSIGN(made,
+               http.post("/api/v1/devices/" + url_encode(id) + "/credentials", Json::object()));
+  } else {
+    TRY_ASSIGN(
+        made,
+        http.post("/api/v1/devices",
+                  {{"id", id}, {"site", site.id}, {"model", kModel}, {"display_name", name}}));
+  }
+  const Json& credentials = made.contains("credentials") ? made.at("credentials") : made;
+  return credentials.at("token").get<std::string>();
+}
+
+Status install_detector(HttpClient& http, const std::string& twin) {
+  TRY_ASSIGN(const Json detectors, http.get("/api/v1/detectors?limit=500"));
+  for (const Json& detector : detectors.at("items"))
+    if (detector.value("twin", "") == twin) return {};
+  TRY(http.post(
+      "/api/v1/detectors",
+      {{"twin", twin},
+       {"elements",
+        {"dischargePressure", "oilTemperature", "dischargeTemperature", "ambientTemperature",
+         "motorCurrent", "vibrationVelocity", "flow", "powerActive"}},
+       {"priority", "high"}}));
+  return {};
+}
+
+// What happened before we started, as late data: arrays of messages with their own times.
+Status send_history(std::deque<Machine>& machines, Duration span, Timestamp until) {
+  constexpr int kPerMessage = 200;
+  const int64_t seconds = span.us / 1'000'000;
+  Progress progress("history", static_cast<uint64_t>(seconds) * machines.size());
+  uint64_t done = 0;
+  for (Machine& machine : machines) {
+    std::string array;
+    int count = 0;
+    while (machine.compressor.now() < until && !interrupted()) {
+      const auto readings = machine.compressor.advance(Duration::seconds(1));
+      array += (count == 0 ? "[" : ",") + message_json(machine.compressor.now(), readings);
+      if (++count < kPerMessage && machine.compressor.now() < until) continue;
+      TRY(machine.publisher.publish("devices/" + machine.id + "/telemetry", array + "]"));
+      done += static_cast<uint64_t>(count);
+      progress.at(done);
+      array.clear();
+      count = 0;
+    }
+  }
+  for (Machine& machine : machines) TRY(machine.publisher.flush(60'000));
+  return {};
+}
+
+sim::Fault fault_of(const std::string& name) {
+  if (name == "valve") return sim::Fault::kValveLeak;
+  if (name == "cooler") return sim::Fault::kFouledCooler;
+  if (name == "none") return sim::Fault::kNone;
+  return sim::Fault::kBearingWear;
+}
+
+Status run(const SimulateOptions& o) {
+  watch_for_interrupt();
+  TRY_ASSIGN(const NetAddress broker, NetAddress::parse(o.mqtt));
+  TRY_ASSIGN(const Duration history, parse_duration(o.history));
+  TRY_ASSIGN(const Duration duration, parse_duration(o.duration));
+  if (!(o.speed > 0) || o.speed > 1000)
+    return fail(ErrorCode::kInvalidArgument, "--speed must lie between 0 and 1000");
+  TRY_ASSIGN(HttpClient http, o.server.connect());
+  TRY(install_models(http, o.packages));
+  TRY(install_rules(http));
+
+  const Timestamp start = system_clock().now();
+  std::deque<Machine> machines;
+  for (const Site& site : kSites) {
+    TRY(ensure(http, "/api/v1/sites", site.id,
+               {{"id", site.id}, {"name", site.name}, {"time_zone", site.time_zone}}));
+    for (int k = 1; k <= o.compressors_per_site; ++k) {
+      const std::string id = fmt::format("{}-compressor-{}", site.id, k);
+      TRY_ASSIGN(const std::string token,
+                 install_device(http, id, fmt::format("Compressor {}", k), site));
+      TRY(install_detector(http, id));
+      TRY_ASSIGN(auto publisher, DevicePublisher::connect({broker, id, token, true, 50}));
+      sim::CompressorParameters parameters;
+      parameters.demand_share = 0.55 + 0.05 * k;
+      parameters.rated_power_kw = k % 2 ? 75 : 90;
+      parameters.rated_flow_m3_min = k % 2 ? 13.5 : 16.2;
+      machines.push_back(
+          {id, sim::Compressor(parameters, std::hash<std::string>{}(id), start - history),
+           std::move(publisher)});
+    }
+  }
+  TRY(send_history(machines, history, start));
+  Machine& sick = machines[std::min<size_t>(1, machines.size() - 1)];
+  sick.compressor.set_fault(fault_of(o.fault),
+                            start + Duration::micros(static_cast<int64_t>(o.fault_after_s * 1e6)),
+                            Duration::micros(static_cast<int64_t>(o.fault_growth_s * 1e6)), 1);
+  fmt::print("simulating {} compressors at {} sites; {} develops: {}\n", machines.size(),
+             kSites.size(), sick.id, sim::name(fault_of(o.fault)));
+  std::fflush(stdout);
+
+  const int64_t began_us = system_clock().monotonic_us();
+  for (int64_t second = 1; !interrupted(); ++second) {
+    if (duration.us > 0 && second * 1'000'000 > duration.us) break;
+    const int64_t due_us =
+        began_us + static_cast<int64_t>(static_cast<double>(second) * 1e6 / o.speed);
+    while (!interrupted() && system_clock().monotonic_us() < due_us)
+      std::this_thread::sleep_for(std::chrono::microseconds(
+          std::min<int64_t>(50'000, std::max<int64_t>(due_us - system_clock().monotonic_us(), 1))));
+    for (Machine& machine : machines) {
+      const auto readings = machine.compressor.advance(Duration::seconds(1));
+      TRY(machine.publisher.publish("devices/" + machine.id + "/telemetry",
+                                    message_json(machine.compressor.now(), readings)));
+    }
+  }
+  for (Machine& machine : machines) TRY(machine.publisher.flush(10'000));
+  return {};
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& root) {
+  auto* command = root.add_subcommand(
+      "simulate", "Run a fleet of simulated compressors against a server, over MQTT");
+  auto o = std::make_shared<SimulateOptions>();
+  o->server.add_to(command);
+  command->add_option("--mqtt", o->mqtt, "Address of the MQTT listener")->capture_default_str();
+  command->add_option("--packages", o->packages, "Folder of the solution packages")
+      ->capture_default_str();
+  command
+      ->add_option("--per-site", o->compressors_per_site, "Compressors at each of the three sites")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--history", o->history, "How far back to send data first, such as 2h")
+      ->capture_default_str();
+  command
+      ->add_option("--duration", o->duration,
+                   "How long to run (simulated time), such as 10m; 0s: until stopped")
+      ->capture_default_str();
+  command->add_option("--speed", o->speed, "Simulated seconds a second; above 1 times run ahead")
+      ->capture_default_str();
+  command->add_option("--fault", o->fault, "What one machine develops")
+      ->check(CLI::IsMember({"bearing", "valve", "cooler", "none"}))
+      ->capture_default_str();
+  command->add_option("--fault-after", o->fault_after_s, "Seconds until it begins")
+      ->capture_default_str();
+  command->add_option("--fault-growth", o->fault_growth_s, "Seconds until it is severe")
+      ->capture_default_str();
+  on_run(command, [o] { return run(*o); });
+}
+
+}  // namespace penstock::app::cli
