@@ -28,6 +28,8 @@ Pipeline::Pipeline(PipelineOptions options, Journal& journal, FileSystem& files,
       metrics_(metrics),
       checkpoint_gauge_(metrics.gauge("penstock_checkpoint_offset_bytes",
                                       "Journal offset of the newest checkpoint")),
+      pause_time_(metrics.histogram("penstock_checkpoint_pause_seconds",
+                                    "How long shards stood still for a checkpoint")),
       raw_views_(options_.raw_views) {
   CHECK(options_.shards > 0);
   std::vector<Shard*> all;
@@ -262,104 +264,85 @@ void Pipeline::run_checkpoints() {
 
 // -- checkpoint and recovery
 
-std::vector<Pipeline::Section> Pipeline::shard_sections(Shard& shard) const {
-  std::vector<Section> out;
-  const auto add = [&](std::string name, auto&& fill) {
-    Section& section = out.emplace_back();
-    section.name = std::move(name);
-    section.shard = shard.index();
-    fill(section.bytes);
-  };
-  add(std::string(kLiveSection), [&](Bytes& bytes) { shard.snapshot_live(bytes); });
-  if (shard.endpoint())
-    add(std::string(kEndpointSection), [&](Bytes& bytes) { shard.endpoint()->snapshot(bytes); });
-  for (size_t i = 0; i < shard.evaluators().size(); ++i)
-    add(std::string(kEvaluatorSection) + std::to_string(i),
-        [&](Bytes& bytes) { shard.evaluators()[i]->snapshot(bytes); });
-  return out;
+void Pipeline::add_sections(Shard& shard, CheckpointWriter& writer) const {
+  Bytes live;
+  shard.snapshot_live(live);
+  writer.add(std::string(kLiveSection), shard.index(), std::move(live));
+  if (shard.endpoint()) {
+    Bytes endpoint;
+    shard.endpoint()->snapshot(endpoint);
+    writer.add(std::string(kEndpointSection), shard.index(), std::move(endpoint));
+  }
+  for (size_t i = 0; i < shard.evaluators().size(); ++i) {
+    Bytes state;
+    shard.evaluators()[i]->snapshot(state);
+    writer.add(std::string(kEvaluatorSection) + std::to_string(i), shard.index(), std::move(state));
+  }
 }
 
-// Each shard copies its state at the end of a turn and learns, when that turn's batch is durable,
-// where in the journal it stands. Sections may stand at different offsets: replay gives each shard
-// only what it does not have.
+// With their sockets paused the shards come to rest when their batches are durable and their mail
+// is read. A message that one shard sent before it answered is read by the other before that one
+// answers the next round; nothing sends in answer to more than one such message, so three quiet
+// rounds are enough.
+bool Pipeline::wait_until_quiet() {
+  const int64_t give_up_us = clock_.monotonic_us() + 2'000'000;
+  const std::vector<bool> all(shards_.size(), true);
+  for (int quiet = 0; quiet < 3;) {
+    bool idle = true;
+    if (!ask_shards(all, [&](Shard& shard) { idle = idle && shard.idle(); })) return false;
+    quiet = idle ? quiet + 1 : 0;
+    if (clock_.monotonic_us() > give_up_us) return false;
+  }
+  return true;
+}
+
+// All shards stand still at one offset for some milliseconds, so a checkpoint is one moment of the
+// whole: what it holds and what replay adds neither overlap nor leave a gap.
 Result<JournalOffset> Pipeline::checkpoint() {
-  struct Wait {
-    std::mutex mutex;
-    std::condition_variable done;
-    size_t left = 0;
-    bool ok = true;
-    std::vector<Section> sections;
-  };
-  const auto wait = std::make_shared<Wait>();  // outlives us if a shard answers late
-  wait->left = shards_.size();
-  for (auto& owned : shards_) {
-    Shard* shard = owned.get();
-    shard->post([this, shard, wait] {
-      auto sections = std::make_shared<std::vector<Section>>(shard_sections(*shard));
-      shard->when_durable_up_to([wait, sections](bool ok, JournalOffset end) {
-        const std::lock_guard lock(wait->mutex);
-        wait->ok = wait->ok && ok;
-        for (Section& section : *sections) {
-          section.offset = end;
-          wait->sections.push_back(std::move(section));
-        }
-        --wait->left;
-        wait->done.notify_one();
-      });
-    });
-  }
-  std::unique_lock lock(wait->mutex);
-  if (!wait->done.wait_for(lock, std::chrono::seconds(10), [&] { return wait->left == 0; }) ||
-      !wait->ok)
+  const std::vector<bool> all(shards_.size(), true);
+  const int64_t start_us = clock_.monotonic_us();
+  if (!ask_shards(all, [](Shard& shard) { shard.pause(true); }))
+    return fail(ErrorCode::kTimeout, "a shard did not answer, so no checkpoint was taken");
+  const bool quiet = wait_until_quiet();
+  const JournalOffset at = journal_.durable_offset();
+  CheckpointWriter writer(at);
+  const bool copied = quiet && ask_shards(all, [&](Shard& shard) { add_sections(shard, writer); });
+  ask_shards(all, [](Shard& shard) { shard.pause(false); });
+  pause_time_.observe_us(static_cast<uint64_t>(clock_.monotonic_us() - start_us));
+  if (!copied)
     return fail(ErrorCode::kUnavailable,
-                "the journal does not take writes, so no checkpoint could be taken");
-  std::vector<Section> sections = std::move(wait->sections);
-  lock.unlock();
+                "the shards did not come to rest in time, so no checkpoint was taken");
+  Bytes views;
   {
-    const std::lock_guard views_lock(views_mutex_);
-    Section& views = sections.emplace_back();
-    views.name = kViewsSection;
-    views.offset = views_next_;
-    raw_views_.snapshot(views.bytes);
+    const std::lock_guard lock(views_mutex_);
+    append_le<uint64_t>(views, views_next_);
+    raw_views_.snapshot(views);
+    // The views may lag behind the shards: what they have not seen is kept for them.
+    views_checkpointed_ = views_next_;
   }
-  return write_checkpoint(std::move(sections));
-}
-
-Result<JournalOffset> Pipeline::write_checkpoint(std::vector<Section> sections) {
-  JournalOffset from = journal_.durable_offset();
-  // A shard that never wrote stands at 0; its state holds nothing that the journal does not give
-  // again.
-  for (const Section& section : sections) from = std::min(from, section.offset);
-  CheckpointWriter writer(from);
-  for (Section& section : sections) {
-    Bytes bytes;
-    append_le<uint64_t>(bytes, section.offset);
-    append_bytes(bytes, section.bytes);
-    writer.add(section.name, section.shard, std::move(bytes));
-  }
+  writer.add(std::string(kViewsSection), 0, std::move(views));
   TRY(writer.write(files_, options_.checkpoint_directory));
-  checkpointed_ = from;
-  checkpoint_gauge_.set(static_cast<double>(from));
-  return from;
+  checkpointed_ = std::min(at, views_checkpointed_);
+  checkpoint_gauge_.set(static_cast<double>(at));
+  return checkpointed_.load();
 }
 
-Status Pipeline::restore(const std::vector<Section>& sections, std::vector<JournalOffset>& from) {
-  const auto as_before = std::count_if(sections.begin(), sections.end(),
-                                       [](const Section& s) { return s.name == kLiveSection; });
-  const bool same_shards = static_cast<size_t>(as_before) == shards_.size();
-  // With another number of shards everything may have moved: each shard reads all sections, keeps
-  // its own devices, and replays from the oldest.
-  JournalOffset oldest = journal_.durable_offset();
-  for (const Section& s : sections)
-    if (s.name != kViewsSection) oldest = std::min(oldest, s.offset);
+Status Pipeline::restore(const Checkpoint& checkpoint) {
+  const auto before =
+      std::count_if(checkpoint.sections.begin(), checkpoint.sections.end(),
+                    [](const CheckpointSection& s) { return s.name == kLiveSection; });
+  // With another number of shards devices have moved: each shard reads all sections and keeps its
+  // own.
+  const bool same_shards = static_cast<size_t>(before) == shards_.size();
   for (auto& shard : shards_) {
-    from[shard->index()] = same_shards ? journal_.durable_offset() : oldest;
-    for (const Section& s : sections) {
-      if (s.name == kViewsSection || (same_shards && s.shard != shard->index())) continue;
-      if (same_shards) from[shard->index()] = std::min(from[shard->index()], s.offset);
+    for (const CheckpointSection& s : checkpoint.sections) {
+      if (s.name == kViewsSection) continue;
+      if (s.name == kEndpointSection) {  // sessions of one shard are subscribers on all
+        if (shard->endpoint()) TRY(shard->endpoint()->restore(s.bytes, s.shard));
+        continue;
+      }
+      if (same_shards && s.shard != shard->index()) continue;
       if (s.name == kLiveSection) shard->restore_live(s.bytes);
-      if (s.name == kEndpointSection && shard->endpoint())
-        TRY(shard->endpoint()->restore(s.bytes, s.shard));
       if (!s.name.starts_with(kEvaluatorSection)) continue;
       const auto i = static_cast<size_t>(std::stoul(s.name.substr(kEvaluatorSection.size())));
       if (i < shard->evaluators().size()) TRY(shard->evaluators()[i]->restore(s.bytes));
@@ -374,54 +357,52 @@ Result<RecoveryReport> Pipeline::recover() {
   const int64_t start_us = clock_.monotonic_us();
   TRY(files_.create_directories(options_.checkpoint_directory));
   TRY_ASSIGN(const auto checkpoint, load_latest_checkpoint(files_, options_.checkpoint_directory));
-  std::vector<JournalOffset> from(shards_.size(), journal_.begin_offset());
-  views_next_ = journal_.begin_offset();
+  JournalOffset from = journal_.begin_offset();
+  views_next_ = from;
   if (checkpoint) {
-    std::vector<Section> sections;
-    for (const CheckpointSection& stored : checkpoint->sections) {
-      ByteReader in(stored.bytes);
-      Section& section = sections.emplace_back();
-      section.name = stored.name;
-      section.shard = stored.shard;
-      section.offset = std::max(in.le<uint64_t>(), journal_.begin_offset());
-      section.bytes.assign(in.rest().begin(), in.rest().end());
+    if (checkpoint->offset < from || checkpoint->offset > journal_.durable_offset())
+      return fail(
+          ErrorCode::kCorrupt,
+          "the checkpoint and the journal do not belong together: restore both from one backup",
+          options_.checkpoint_directory);
+    from = checkpoint->offset;
+    for (const CheckpointSection& section : checkpoint->sections) {
       if (section.name != kViewsSection) continue;
-      TRY(raw_views_.restore(section.bytes));
-      views_next_ = section.offset;
+      ByteReader in(section.bytes);
+      views_next_ = std::max(in.le<uint64_t>(), journal_.begin_offset());
+      TRY(raw_views_.restore(in.rest()));
     }
-    TRY(restore(sections, from));
-    checkpointed_ = checkpoint->offset;
+    TRY(restore(*checkpoint));
+    checkpointed_ = std::min(from, views_next_);
   }
   TRY(replay(from, views_next_, report));
   report.took_us = clock_.monotonic_us() - start_us;
   return report;
 }
 
-Status Pipeline::replay(const std::vector<JournalOffset>& from, JournalOffset views_from,
-                        RecoveryReport& report) {
-  const JournalOffset first = std::min(*std::min_element(from.begin(), from.end()), views_from);
-  report.from = first;
-  TRY_ASSIGN(const auto reader, journal_.read_from(first));
-  JournalOffset at = first;
+Status Pipeline::replay(JournalOffset from, JournalOffset views_from, RecoveryReport& report) {
+  report.from = std::min(from, views_from);
+  TRY_ASSIGN(const auto reader, journal_.read_from(report.from));
+  JournalOffset at = report.from;
   while (true) {
     TRY_ASSIGN(const auto record, reader->next());
     if (!record) break;
     ++report.records;
-    std::optional<SampleView> samples;
-    if (record->type == RecordType::kSamples) samples = decode_samples(record->body);
-    for (size_t i = 0; i < shards_.size(); ++i) {
-      if (at < from[i]) continue;
-      if (samples)
-        shards_[i]->replay_samples(*samples);
-      else if (shards_[i]->endpoint())
-        shards_[i]->endpoint()->replay(record->type, record->body);
+    if (at >= from) {
+      std::optional<SampleView> samples;
+      if (record->type == RecordType::kSamples) samples = decode_samples(record->body);
+      for (auto& shard : shards_) {
+        if (samples)
+          shard->replay_samples(*samples);
+        else if (shard->endpoint())
+          shard->endpoint()->replay(record->type, record->body);
+      }
     }
     if (at >= views_from) raw_views_.apply(record->type, at, record->body);
     at = record->next;
   }
   views_next_ = std::max(views_next_, at);
   report.to = at;
-  for (auto& shard : shards_) shard->recovered_up_to(at);
   return {};
 }
 

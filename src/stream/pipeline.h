@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/metrics.h"
 #include "base/net.h"
+#include "stream/checkpoint.h"
 #include "stream/journal.h"
 #include "stream/raw_views.h"
 #include "stream/shard.h"
@@ -74,21 +75,14 @@ class Pipeline final : public LiveValues, public Connections, public IngestStats
     std::string device;
     uint32_t shard = 0;
   };
-  struct Section {
-    std::string name;
-    uint32_t shard = 0;
-    JournalOffset offset = 0;
-    Bytes bytes;
-  };
   /// Runs `ask` on every shard that `wanted` names and waits for all. False where one did not
   /// answer in time.
   bool ask_shards(const std::vector<bool>& wanted, const std::function<void(Shard&)>& ask);
   TwinLive describe(const DeviceState& state, Timestamp now, bool with_values) const;
-  std::vector<Section> shard_sections(Shard& shard) const;
-  Result<JournalOffset> write_checkpoint(std::vector<Section> sections);
-  Status restore(const std::vector<Section>& sections, std::vector<JournalOffset>& from);
-  Status replay(const std::vector<JournalOffset>& from, JournalOffset views_from,
-                RecoveryReport& report);
+  void add_sections(Shard& shard, CheckpointWriter& writer) const;
+  bool wait_until_quiet();
+  Status restore(const Checkpoint& checkpoint);
+  Status replay(JournalOffset from, JournalOffset views_from, RecoveryReport& report);
   void run_views();
   void run_checkpoints();
 
@@ -98,9 +92,11 @@ class Pipeline final : public LiveValues, public Connections, public IngestStats
   Clock& clock_;
   IngestMetrics metrics_;
   Gauge& checkpoint_gauge_;
+  Histogram& pause_time_;
   std::vector<std::unique_ptr<Shard>> shards_;
   RawViews raw_views_;
   JournalOffset views_next_ = 0;
+  JournalOffset views_checkpointed_ = 0;
   std::mutex views_mutex_;  // views and their offset move together
 
   std::mutex placement_mutex_;

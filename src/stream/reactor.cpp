@@ -54,9 +54,13 @@ void Reactor::remove(Registration registration) {
 }
 
 void Reactor::poll(int timeout_ms) {
-  for (const PollEvent& event : poller_->wait(timeout_ms))
-    if (Slot* slot = find(event.token)) slot->handler->on_event(event);
+  const auto events = poller_->wait(timeout_ms);
+  // Mail first: what another shard told us before it answered its client must be known when that
+  // client, or one it spoke to, reaches us through a socket.
   mailbox_.drain();
+  if (paused_) return;
+  for (const PollEvent& event : events)
+    if (Slot* slot = find(event.token)) slot->handler->on_event(event);
 }
 
 }  // namespace penstock::stream

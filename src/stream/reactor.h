@@ -34,6 +34,10 @@ class Reactor {
   /// Waits at most `timeout_ms` for sockets or mail and handles what came.
   void poll(int timeout_ms);
 
+  /// While paused only mail is handled; sockets keep what they have. For the milliseconds of a
+  /// checkpoint.
+  void pause_sockets(bool paused) { paused_ = paused; }
+
   Net& net() { return net_; }
 
  private:
@@ -50,6 +54,7 @@ class Reactor {
   Mailbox mailbox_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  bool paused_ = false;
 };
 
 }  // namespace penstock::stream

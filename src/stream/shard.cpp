@@ -103,7 +103,7 @@ void Shard::turn(int timeout_ms) {
   reactor_.poll(timeout_ms);
   now_ = clock_.now();  // after the wait: ticks and timers want the present
   monotonic_us_ = clock_.monotonic_us();
-  if (monotonic_us_ >= next_tick_us_) {
+  if (monotonic_us_ >= next_tick_us_ && !paused_) {
     next_tick_us_ = monotonic_us_ + 100'000;
     if (endpoint_) endpoint_->on_tick();
     if (monotonic_us_ >= next_second_us_) {
@@ -116,6 +116,16 @@ void Shard::turn(int timeout_ms) {
   flush_samples();
   submit();
   if (endpoint_) endpoint_->on_turn_end();
+}
+
+void Shard::pause(bool paused) {
+  paused_ = paused;
+  reactor_.pause_sockets(paused);
+}
+
+bool Shard::idle() const {
+  return in_flight_.empty() && batch_->empty() && turn_.samples.empty() && group_->acks.empty() &&
+         group_->callbacks.empty() && group_->foreign == 0;
 }
 
 void Shard::publish_counts() {
@@ -155,8 +165,8 @@ void Shard::flush_samples() {
 }
 
 void Shard::submit() {
-  const bool nobody_waits = group_->acks.empty() && group_->callbacks.empty() &&
-                            group_->markers.empty() && group_->foreign == 0;
+  const bool nobody_waits =
+      group_->acks.empty() && group_->callbacks.empty() && group_->foreign == 0;
   if (batch_->empty() && nobody_waits) return;
   if (in_flight_.size() >= kInFlightMax)
     return;  // this turn's records join the next batch: group commit
@@ -165,7 +175,6 @@ void Shard::submit() {
   group_ = take_group();
   if (batch_->empty()) {  // nothing of its own to write; only the order matters
     group->settled = true;
-    group->end = journal_.durable_offset();  // what this shard appends from now on comes after it
     release();
     return;
   }
@@ -174,9 +183,8 @@ void Shard::submit() {
   in_flight_bytes_ += group->bytes;
   // Captures one pointer: std::function keeps it without allocating.
   journal_.submit(std::exchange(batch_, std::move(next)),
-                  [group](const Status& status, JournalOffset, JournalOffset end) {
+                  [group](const Status& status, JournalOffset, JournalOffset) {
                     if (!status) group->ok = false;
-                    group->end = status ? end : 0;
                     group->shard->post([group] {
                       group->settled = true;
                       group->shard->release();
@@ -191,12 +199,8 @@ void Shard::release() {
     in_flight_bytes_ -= std::exchange(group->bytes, 0);
     if (endpoint_ && !group->acks.empty()) endpoint_->on_durable(group->acks, group->ok);
     for (auto& callback : group->callbacks) callback(group->ok);
-    end_ = std::max(end_, group->end);
-    for (auto& marker : group->markers) marker(group->ok, end_);
     group->acks.clear();
     group->callbacks.clear();
-    group->markers.clear();
-    group->end = 0;
     group->settled = false;
     group->ok = true;
     spare_groups_.push_back(std::move(group));
@@ -302,7 +306,8 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
   DeviceState& state = *it->second;
   ++counts_.messages;
   ++state.messages;
-  // Two messages of one turn are two moments: without a time of their own they would share (series, time).
+  // Two messages of one turn are two moments: without a time of their own they would share (series,
+  // time).
   state.last_seen = std::max(now_, state.last_seen + Duration::micros(1));
   const size_t first = turn_.samples.size();
   const DecodeOutcome outcome = decoder_.decode(payload, *state.config, state.last_seen, turn_);

@@ -125,11 +125,6 @@ class Shard {
   void when_durable(std::function<void(bool ok)> then) {
     group_->callbacks.push_back(std::move(then));
   }
-  /// Like when_durable, with where this shard's part of the journal ends: what it has appended up
-  /// to now lies before `end`, what it appends later does not.
-  void when_durable_up_to(std::function<void(bool ok, JournalOffset end)> then) {
-    group_->markers.push_back(std::move(then));
-  }
   /// Whether the journal takes writes; endpoints refuse new connections when not.
   [[nodiscard]] bool accepting() const { return journal_.state() == JournalState::kWriting; }
 
@@ -140,8 +135,10 @@ class Shard {
   void restore_live(ByteView section);
   void replay_samples(const SampleView& view);
   void snapshot_live(Bytes& out) const;
-  /// All of the journal before `end` is in this shard's state.
-  void recovered_up_to(JournalOffset end) { end_ = end; }
+  /// For a checkpoint: no sockets, no ticks, until told otherwise.
+  void pause(bool paused);
+  /// Nothing waits for the journal: all that this shard has done is durable.
+  [[nodiscard]] bool idle() const;
   std::vector<std::unique_ptr<Evaluator>>& evaluators() { return evaluators_; }
 
  private:
@@ -150,8 +147,6 @@ class Shard {
     Shard* shard = nullptr;
     std::vector<DurableAck> acks;
     std::vector<std::function<void(bool)>> callbacks;
-    std::vector<std::function<void(bool, JournalOffset)>> markers;
-    JournalOffset end = 0;  // of its batch
     size_t bytes = 0;
     uint32_t foreign = 0;  // messages handed to other shards, not durable yet
     bool settled = false;
@@ -206,7 +201,6 @@ class Shard {
   std::unique_ptr<Group> group_;
   std::deque<std::unique_ptr<Group>> in_flight_;
   size_t in_flight_bytes_ = 0;
-  JournalOffset end_ = 0;  // of the newest batch that settled
   std::vector<std::unique_ptr<Group>> spare_groups_;
 
   struct Counts {
@@ -214,6 +208,7 @@ class Shard {
     uint64_t rejected[kRejects] = {};
   } counts_;
 
+  bool paused_ = false;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

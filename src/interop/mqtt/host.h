@@ -29,6 +29,7 @@ struct ConnectInfo {
   bool has_password = false;
   std::string certificate_subject;  ///< CN of a verified client certificate; empty without
   std::string peer_address;
+  bool allow_anonymous = false;  ///< the listener takes clients without credentials
 };
 
 /// What an authenticated client is and may do. Immutable; shared by the session and calls in

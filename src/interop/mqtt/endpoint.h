@@ -1,0 +1,141 @@
+#pragma once
+// MQTT on a shard: sockets on one side, the broker on the other, the shard's journal between
+// publish and acknowledgement. One endpoint a shard; its thread only, unless said otherwise.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "interop/mqtt/broker.h"
+#include "interop/mqtt/host.h"
+#include "interop/tls.h"
+#include "stream/shard.h"
+
+namespace penstock::interop::mqtt {
+
+/// Who may come in. Any thread; `done` is called once, on any thread, perhaps before authenticate
+/// returns.
+class Authenticator {
+ public:
+  using Outcome = tl::expected<std::shared_ptr<const Principal>, AuthFailure>;
+  virtual ~Authenticator() = default;
+  virtual void authenticate(const ConnectInfo& info, std::function<void(Outcome)> done) = 0;
+};
+
+/// One address that listens for MQTT. The TLS context outlives the endpoints.
+struct ListenerOptions {
+  NetAddress address;
+  TlsContext* tls = nullptr;
+  bool websocket = false;
+  bool allow_anonymous =
+      false;  ///< clients without credentials may do everything: for tests on loopback
+};
+
+struct EndpointLimits {
+  size_t connections_max = 100'000;                  ///< a shard
+  Duration connect_timeout = Duration::seconds(10);  ///< from accept to CONNECT
+  size_t unsent_bytes_high = 256 << 10;  ///< above: the socket is not read until its peer has read
+  size_t unsent_bytes_low = 64 << 10;
+  size_t batch_bytes_high = 8 << 20;  ///< waiting for the journal: no socket of the shard is read
+};
+
+class MqttEndpoint final : public stream::Endpoint, public Host {
+ public:
+  MqttEndpoint(stream::Shard& shard, Authenticator& authenticator, Metrics& metrics, Random& random,
+               EndpointLimits limits, BrokerLimits broker_limits);
+  ~MqttEndpoint() override;
+  MqttEndpoint(const MqttEndpoint&) = delete;
+  MqttEndpoint& operator=(const MqttEndpoint&) = delete;
+
+  // -- before the shard starts
+  /// Listens; every shard listens on the same address (SO_REUSEPORT). Returns the address with its
+  /// real port.
+  Result<NetAddress> listen(const ListenerOptions& options);
+  void set_siblings(std::vector<MqttEndpoint*> all) { siblings_ = std::move(all); }
+
+  /// Publishes on behalf of the platform. The shard's thread; acknowledged when durable.
+  void publish(std::string_view topic, ByteView payload, uint8_t qos,
+               std::function<void(bool delivered)> done);
+  [[nodiscard]] size_t connections() const { return open_; }
+  Broker& broker() { return *broker_; }
+
+  // -- stream::Endpoint
+  void on_durable(std::span<const stream::DurableAck> acks, bool ok) override;
+  void on_turn_end() override;
+  void on_tick() override;
+  void on_stop() override;
+  void snapshot(Bytes& out) const override;
+  Status restore(ByteView section, uint32_t shard) override;
+  void replay(stream::RecordType type, ByteView body) override;
+
+  // -- Host
+  void send(ConnectionId connection, ByteView bytes) override;
+  size_t unsent_bytes(ConnectionId connection) const override;
+  void close(ConnectionId connection) override;
+  void pause_reading(ConnectionId connection, bool pause) override;
+  Timestamp now() const override { return shard_.now(); }
+  int64_t monotonic_us() const override { return shard_.monotonic_us(); }
+  Random& random() override { return random_; }
+  void journal(ByteView body) override;
+  void when_durable(std::function<void(bool ok)> then) override;
+  void ack_when_durable(ConnectionId connection, uint8_t packet_type, uint16_t packet_id) override;
+  void authenticate(const ConnectInfo& info,
+                    std::function<void(Authenticator::Outcome)> then) override;
+  PublishOutcome on_publish(const Principal& sender, std::string_view topic, ByteView payload,
+                            uint8_t qos) override;
+  void on_presence(const Principal& principal, std::string_view client_id, bool connected,
+                   std::string_view why) override;
+  uint32_t shard() const override { return shard_.index(); }
+  uint32_t shards() const override { return shard_.count(); }
+  void post(uint32_t shard, std::shared_ptr<const Bytes> message) override;
+
+ private:
+  class Listener;
+  class Connection;
+  struct Wire;  // what moves between shards: socket, codecs, first bytes
+
+  void accept_from(Listener& listener);
+  void adopt(std::unique_ptr<Wire> wire);
+  Connection* find(ConnectionId id) const;
+  void read(Connection& connection);
+  void on_plain(Connection& connection, ByteView bytes);
+  void before_connect(Connection& connection, ByteView bytes);
+  void hand_over(Connection& connection, uint32_t owner);
+  void flush(Connection& connection);
+  void transmit(Connection& connection, ByteView plain);
+  void drop(Connection& connection, std::string_view why);
+  void update_interest(Connection& connection);
+  void refuse_unless_accepting();
+
+  stream::Shard& shard_;
+  Authenticator& authenticator_;
+  Random& random_;
+  EndpointLimits limits_;
+  std::unique_ptr<Broker> broker_;
+  std::vector<MqttEndpoint*> siblings_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+
+  std::vector<std::unique_ptr<Connection>> slots_;
+  std::vector<uint32_t> generations_;
+  std::vector<uint32_t> free_;
+  size_t open_ = 0;
+  std::vector<ConnectionId> dirty_;    // have something to write
+  std::vector<ConnectionId> closing_;  // to be deleted at the end of the turn
+  std::vector<ConnectionId> held_;     // not read until the journal has caught up
+  std::vector<Bytes> buffers_;         // spare output buffers
+  Bytes read_buffer_;
+  Bytes plain_buffer_;
+
+  Gauge& open_gauge_;
+  Counter& accepted_;
+  Counter& refused_limit_;
+  Counter& timed_out_;
+  Counter& tls_failed_;
+  Counter& bytes_in_;
+  Counter& bytes_out_;
+  uint64_t bytes_in_turn_ = 0, bytes_out_turn_ = 0;
+};
+
+}  // namespace penstock::interop::mqtt
