@@ -69,6 +69,38 @@ struct ServerMetrics {
   Histogram& duration;
 };
 
+/// A WebSocket client as the server's end sees it.
+class OpenSocket {
+ public:
+  virtual ~OpenSocket() = default;
+  virtual void post_wake() = 0;
+  virtual void post_close(uint16_t code, std::string reason) = 0;
+  virtual void end() = 0;
+};
+
+/// What sessions hold of a socket. Not the socket itself: a session may outlive server and
+/// io_context.
+class SocketHandle : public WebSocketConnection {
+ public:
+  explicit SocketHandle(OpenSocket* socket) : socket_(socket) {}
+  void wake() override {
+    const std::lock_guard lock(mutex_);
+    if (socket_ != nullptr) socket_->post_wake();
+  }
+  void close(uint16_t code, std::string reason) override {
+    const std::lock_guard lock(mutex_);
+    if (socket_ != nullptr) socket_->post_close(code, std::move(reason));
+  }
+  void detach() {
+    const std::lock_guard lock(mutex_);
+    socket_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  OpenSocket* socket_;
+};
+
 /// What all connections share. Members that handlers touch when they are destroyed come before the
 /// io_context.
 struct Core {
@@ -104,6 +136,7 @@ struct Core {
   std::atomic<bool> stopping{false};
   std::mutex running_mutex;
   std::unordered_set<std::shared_ptr<Cancellation>> running;
+  std::unordered_set<OpenSocket*> sockets;  ///< under running_mutex as well
   asio::io_context io;
   asio::thread_pool quick, slow;  // last: what waits in them holds sockets of `io`
 };
@@ -157,10 +190,10 @@ void fill_header(http::response<Body>& to, const Response& from, unsigned versio
 // WebSocket
 
 template <class Stream>
-class WebSocketClient : public WebSocketConnection,
+class WebSocketClient : public OpenSocket,
                         public std::enable_shared_from_this<WebSocketClient<Stream>> {
  public:
-  /// shared_ptr: the stream's pending operations, the hub and the session all keep it alive.
+  /// shared_ptr: the stream's pending operations keep it alive.
   WebSocketClient(Core& core, Stream&& stream, std::shared_ptr<WebSocketSession> session,
                   std::string address)
       : core_(core),
@@ -168,9 +201,17 @@ class WebSocketClient : public WebSocketConnection,
         session_(std::move(session)),
         address_(std::move(address)) {
     core_.metrics.websockets.set(++core_.websockets);
+    const std::lock_guard lock(core_.running_mutex);
+    core_.sockets.insert(this);
   }
+  WebSocketClient(const WebSocketClient&) = delete;
+  WebSocketClient& operator=(const WebSocketClient&) = delete;
   ~WebSocketClient() override {
     end();
+    {
+      const std::lock_guard lock(core_.running_mutex);
+      core_.sockets.erase(this);
+    }
     core_.metrics.websockets.set(--core_.websockets);
     core_.metrics.connections.set(--core_.connections);
     core_.clients.disconnected(address_);
@@ -193,13 +234,13 @@ class WebSocketClient : public WebSocketConnection,
     request_ = std::move(request);
     stream_.async_accept(request_, [self = this->shared_from_this()](error_code error) {
       if (error) return self->end();
-      self->session_->on_open(self);
+      self->session_->on_open(self->handle_);
       self->read();
       self->pump();
     });
   }
 
-  void wake() override {
+  void post_wake() override {
     if (wake_posted_.exchange(true)) return;
     asio::post(stream_.get_executor(), [weak = this->weak_from_this()] {
       if (const auto self = weak.lock()) {
@@ -209,11 +250,17 @@ class WebSocketClient : public WebSocketConnection,
     });
   }
 
-  void close(uint16_t code, std::string reason) override {
+  void post_close(uint16_t code, std::string reason) override {
     asio::post(stream_.get_executor(),
                [weak = this->weak_from_this(), code, why = std::move(reason)]() mutable {
                  if (const auto self = weak.lock()) self->start_close(code, std::move(why));
                });
+  }
+
+  void end() override {
+    if (ended_.exchange(true)) return;
+    handle_->detach();
+    session_->on_close();
   }
 
  private:
@@ -272,14 +319,11 @@ class WebSocketClient : public WebSocketConnection,
     stream_.async_close(why, [self = this->shared_from_this()](error_code) { self->end(); });
   }
 
-  void end() {
-    if (ended_.exchange(true)) return;
-    session_->on_close();
-  }
-
   Core& core_;
   websocket::stream<Stream> stream_;
   std::shared_ptr<WebSocketSession> session_;
+  /// shared: the session keeps it for as long as it likes
+  std::shared_ptr<SocketHandle> handle_ = std::make_shared<SocketHandle>(this);
   std::string address_;
   http::request<http::string_body> request_;
   beast::flat_buffer buffer_;
@@ -706,6 +750,8 @@ class BeastServer : public HttpServer {
     core_.slow.stop();
     core_.quick.join();
     core_.slow.join();
+    // Nothing runs any more: the sessions are told, and let go of what belongs to the sockets.
+    for (OpenSocket* socket : core_.sockets) socket->end();
   }
 
   Status open() {
