@@ -87,6 +87,7 @@ std::string_view name(RuleKind kind);
 
 struct RuleItem {
   RuleId id;
+  std::string name;  ///< for people; may be empty
   twin::Scope scope;
   std::string element;
   RuleKind kind = RuleKind::kThreshold;

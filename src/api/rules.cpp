@@ -50,6 +50,7 @@ Json rule_json(const RuleItem& rule) {
   if (!rule.scope.site.empty()) scope["site"] = rule.scope.site;
   if (!rule.scope.twin.empty()) scope["twin"] = rule.scope.twin;
   return {{"id", fmt::format("rule_{}", rule.id.value)},
+          {"name", rule.name},
           {"scope", std::move(scope)},
           {"element", rule.element},
           {"kind", name(rule.kind)},
@@ -111,6 +112,7 @@ Status check_scope(const Services& services, const access::Principal& principal,
 Result<RuleItem> read_rule(const Services& services, const Call& call) {
   TRY_ASSIGN(auto body, BodyReader::of(call.request));
   RuleItem rule;
+  rule.name = body.optional_text("name", 200);
   rule.scope = read_scope(body);
   rule.element = body.optional_text("element", 200);
   const std::string kind = body.text("kind", 20);
