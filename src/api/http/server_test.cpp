@@ -1,5 +1,6 @@
 #include "api/http/server.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -64,7 +65,8 @@ class RawClient {
 
  private:
   int fd_;
-  bool connected_ = false, closed_ = false;
+  bool connected_ = false;
+  std::atomic<bool> closed_{false};
   std::string received_;
 };
 

@@ -226,7 +226,7 @@ Status run(const SimulateOptions& o) {
   std::deque<Machine> machines;
   for (const Site& site : kSites) {
     TRY(ensure(http, "/api/v1/sites", site.id,
-               {{"id", site.id}, {"name", site.name}, {"time_zone", site.time_zone}}));
+               {{"name", site.id}, {"display_name", site.name}, {"time_zone", site.time_zone}}));
     for (int k = 1; k <= o.compressors_per_site; ++k) {
       const std::string id = fmt::format("{}-compressor-{}", site.id, k);
       TRY_ASSIGN(const std::string token,
