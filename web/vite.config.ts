@@ -1,0 +1,13 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig, type Plugin } from 'vite';
+
+// The dev server speaks the API's contract with made-up data, so that the page can be drawn without a server.
+// PENSTOCK=http://127.0.0.1:8080 npm run dev talks to a real one instead. Neither is in the build.
+const real = process.env.PENSTOCK;
+const mocked = new URL('./dev/mock.mjs', import.meta.url).href;
+
+export default defineConfig(async ({ command }) => ({
+  plugins: [svelte(), command === 'serve' && !real ? (await import(mocked)).mock() as Plugin : null],
+  server: real ? { proxy: { '/api': { target: real, ws: true, changeOrigin: true } } } : {},
+  build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
+}));
