@@ -31,7 +31,7 @@ export const t = {
   },
   missing: { title: 'Nothing here', hint: 'This address leads nowhere. It may have been removed or mistyped.' },
   nav: {
-    main: 'Main', home: 'Penstock, to the overview', skip: 'To the content', overview: 'Overview', sites: 'Sites', alarms: 'Alarms', devices: 'Devices',
+    main: 'Main', home: ', to the overview', skip: 'To the content', overview: 'Overview', sites: 'Sites', alarms: 'Alarms', devices: 'Devices',
     discovery: 'Discovery', dead_letters: 'Dead letters', models: 'Models', rules: 'Rules', system: 'System', settings: 'Settings', search: 'Search', more: 'More',
     alarm_strip: 'Open alarms by priority',
   },
@@ -75,7 +75,7 @@ export const t = {
   },
   alarms: {
     title: 'Alarms', none_open: 'no alarms', state: { active: 'Active', acknowledged: 'Acknowledged', cleared: 'Cleared', closed: 'Closed' }, ack: 'Ack', acknowledge: 'Acknowledge', pending: 'Pending…',
-    acknowledge_what: (message: string, twin: string) => `Acknowledge: ${message}, ${twin}`, ack_failed: 'Not acknowledged.', not_read: 'The alarms could not be read.',
+    acknowledge_what: (message: string, twin: string) => `Ack: ${message}, ${twin}`, ack_failed: 'Not acknowledged.', not_read: 'The alarms could not be read.',
     filter_state: 'State', filters: { open: 'Open', active: 'Unacknowledged', cleared: 'Cleared', closed: 'Closed' }, filter_priority: 'Priority', filter_site: 'Site', every_priority: 'Every priority', every_site: 'Every site', find: 'Find in alarms',
     none: 'No alarms', none_match: 'No alarm matches these filters.', all_well: 'Nothing is wrong, or nothing says so: see System for what watches.', choose: 'Choose an alarm', choose_hint: 'Its cause, what follows and what to do stand here.',
     keys: { move: 'next, previous', ack: 'acknowledge', open: 'open the asset' }, raised: 'Raised', cleared: 'Cleared', acknowledged: 'Acknowledged', by: (who: string) => `by ${who}`, still: 'still there', value: 'Value', limit: 'Limit', duration: 'For',

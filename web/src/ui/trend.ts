@@ -118,9 +118,9 @@ export function chart(target: HTMLElement, data: Curve, range: { from: number; t
       return [a, b];
     } } },
     axes: [
-      { show: options.axis, stroke: quiet, font, size: 26, gap: 4, grid: { show: true, stroke: () => css('--line'), width: 1 }, ticks: { show: false },
+      { show: options.axis, stroke: quiet, font, size: 38, gap: 4, grid: { show: true, stroke: () => css('--line'), width: 1 }, ticks: { show: false },
         values: [[86400e3 * 365, '{YYYY}', null, null, null, null, null, null, 1], [86400e3 * 28, '{MMM}', '\n{YYYY}', null, null, null, null, null, 1], [86400e3, '{D} {MMM}', null, null, null, null, null, null, 1], [60e3, '{HH}:{mm}', '\n{D} {MMM}', null, null, null, null, null, 1], [1e3, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1], [1, ':{ss}.{fff}', null, null, null, null, null, null, 1]], space: 84 },
-      { stroke: quiet, font, size: 56, gap: 6, grid: { stroke: () => css('--line'), width: 1 }, ticks: { show: false }, space: 32,
+      { stroke: quiet, font, size: 56, gap: 6, grid: { stroke: () => css('--line'), width: 1 }, ticks: { show: false }, space: 24,
         values: (_, splits, __, ___, step) => splits.map((v) => number(v, decimals_of(step))) },
     ],
     series: [{}, { stroke: ink, width: 1.5, spanGaps: false, points: { show: (u, _i, first, last) => last - first < 40 && u.width > 200, size: 4, fill: ink } },
