@@ -70,6 +70,7 @@ TEST(JsonTest, NamesTheByteAndLimitsDepth) {
   EXPECT_NE(parse_json("{\"a\":}").error().message.find("byte 6"), std::string::npos);
   EXPECT_TRUE(parse_json(std::string(60, '[') + std::string(60, ']')));
   EXPECT_FALSE(parse_json(std::string(5000, '[') + std::string(5000, ']')));
+  EXPECT_NE(parse_json("[2e999999]").error().message.find("too large"), std::string::npos);
 }
 
 TEST(MetricsTest, RendersPrometheusText) {

@@ -18,6 +18,9 @@ Result<Json> parse_json(std::string_view text, int max_depth) {
   } catch (const Json::parse_error& error) {
     return fail(ErrorCode::kInvalidArgument, "not valid JSON at byte " + std::to_string(error.byte),
                 std::string(text.substr(0, 64)));
+  } catch (const Json::out_of_range&) {  // 2e999999: well formed, but no double
+    return fail(ErrorCode::kInvalidArgument, "not valid JSON: a number is too large",
+                std::string(text.substr(0, 64)));
   }
 }
 
