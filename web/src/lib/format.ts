@@ -50,6 +50,13 @@ export function number(value: number, decimals = decimals_for(value)): string {
   return format.format(value).replace(/,/g, '\u2009').replace('-', '\u2212');
 }
 
+/** A figure that a person set: as they set it, without trailing zeros. 95, 0.25. */
+export function plain(value: number): string {
+  let decimals = 0;
+  while (decimals < 6 && Math.abs(value * 10 ** decimals - Math.round(value * 10 ** decimals)) > 1e-9 * 10 ** decimals) decimals++;
+  return number(value, decimals);
+}
+
 export function whole(value: number): string { return number(Math.round(value), 0); }
 
 /** A rate a second for the strip: 0.4, 12.5, 340, 105 k. */

@@ -1,5 +1,5 @@
 import type { Rule } from './api';
-import { duration, unit_symbol, value_text } from './format';
+import { duration, plain, unit_symbol } from './format';
 import { t } from './texts';
 
 interface Named { key: string; display_name: string; unit: string }
@@ -9,7 +9,7 @@ export function rule_words(rule: Pick<Rule, 'kind' | 'element' | 'comparison' | 
   const element = elements.find((e) => e.key === rule.element);
   const name = element?.display_name ?? (rule.element || t.rules.any_element);
   if (rule.kind === 'stale') return t.rules.says.stale(name, duration(rule.limit * 1000));
-  const limit = `${value_text(rule.limit)} ${unit_symbol(element?.unit)}`.trim();
+  const limit = `${plain(rule.limit)} ${unit_symbol(element?.unit)}`.trim();
   const words = t.rules.says[rule.kind](name, rule.comparison === '>', limit);
   return rule.on_delay_s > 0 ? `${words} ${t.rules.says.for(duration(rule.on_delay_s * 1000))}` : words;
 }
