@@ -24,10 +24,13 @@ namespace penstock::twin {
 class TwinRegistry;
 }
 
-namespace penstock::api {
+namespace penstock::interfaces {
 class AlarmBook;
 class RuleBook;
 class DetectorBook;
+}  // namespace penstock::interfaces
+
+namespace penstock::api {
 class HistoryBook;
 class LiveHub;
 namespace access {
@@ -47,9 +50,9 @@ struct Services {
   stream::CommandSender& commands;
   stream::HealthSource& health;
   stream::ConfigurationListener& configuration;
-  AlarmBook& alarms;
-  RuleBook& rules;
-  DetectorBook& detectors;
+  interfaces::AlarmBook& alarms;
+  interfaces::RuleBook& rules;
+  interfaces::DetectorBook& detectors;
   HistoryBook& history;
 };
 
