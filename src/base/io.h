@@ -42,6 +42,10 @@ class File {
   virtual ~File() = default;
   /// Appends all of `data` at the end. On an error, how much arrived is unknown: read size() again.
   [[nodiscard]] virtual Status append(std::span<const std::byte> data) = 0;
+  /// Writes all `parts`, one after the other, from byte `offset` on. REQUIRES: not opened with
+  /// kAppend. On an error, how much arrived is unknown.
+  [[nodiscard]] virtual Status write_at(uint64_t offset,
+                                        std::span<const std::span<const std::byte>> parts) = 0;
   /// Reads up to out.size() bytes at `offset`; fewer only at the end of the file. Returns how many.
   [[nodiscard]] virtual Result<size_t> read_at(uint64_t offset, std::span<std::byte> out) const = 0;
   /// fdatasync: returns once all that was appended is on stable storage.
@@ -51,12 +55,23 @@ class File {
   [[nodiscard]] virtual Result<uint64_t> size() const = 0;
   /// Reserves space ahead, so that fdatasync need not write metadata; a hint, may do nothing.
   virtual void preallocate(uint64_t bytes) { (void)bytes; }
+  /// Forgets cached pages, so that the next read comes from the device; a hint. After a failed sync
+  /// the cache holds what the device may not.
+  virtual void drop_cache() {}
+};
+
+/// Held as long as it lives; the system frees it when the process dies, however it dies.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
 };
 
 enum class OpenMode : uint8_t {
   kRead,       ///< must exist
   kAppend,     ///< created where missing
   kCreateNew,  ///< must not exist
+  kWrite,      ///< must exist; for write_at
+  kWriteNew,   ///< must not exist; for write_at
 };
 
 /// A file system. Paths are ordinary strings with '/'. Any thread.
@@ -65,6 +80,9 @@ class FileSystem {
   virtual ~FileSystem() = default;
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(const std::string& path,
                                                            OpenMode mode) = 0;
+  /// Takes the file `path` (created where missing) for this owner alone. kConflict where another
+  /// has it.
+  [[nodiscard]] virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   [[nodiscard]] virtual Status create_directories(const std::string& path) = 0;
   /// Names (not paths) of the entries of a folder, sorted.
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& path) = 0;

@@ -1,12 +1,15 @@
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +70,26 @@ class PosixFile final : public File {
     }
     return {};
   }
+  Status write_at(uint64_t offset, std::span<const std::span<const std::byte>> parts) override {
+    std::array<iovec, 64> vectors{};
+    size_t part = 0;
+    size_t skip = 0;  // bytes of `part` that are written
+    while (part < parts.size()) {
+      int count = 0;
+      for (size_t i = part; i < parts.size() && count < 64; ++i) {
+        const auto bytes = i == part ? parts[i].subspan(skip) : parts[i];
+        vectors[static_cast<size_t>(count++)] = {const_cast<std::byte*>(bytes.data()),
+                                                 bytes.size()};
+      }
+      const ssize_t n = ::pwritev(fd_, vectors.data(), count, static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return os_error("write", path_);
+      offset += static_cast<uint64_t>(n);
+      skip += static_cast<size_t>(n);
+      while (part < parts.size() && skip >= parts[part].size()) skip -= parts[part++].size();
+    }
+    return {};
+  }
   Result<size_t> read_at(uint64_t offset, std::span<std::byte> out) const override {
     size_t done = 0;
     while (done < out.size()) {
@@ -96,10 +119,22 @@ class PosixFile final : public File {
     // KEEP_SIZE: the end of the file stays where the last append ended, which recovery relies on.
     (void)::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes));
   }
+  void drop_cache() override { (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
 
  private:
   int fd_;
   std::string path_;
+};
+
+class PosixFileLock final : public FileLock {
+ public:
+  explicit PosixFileLock(int fd) : fd_(fd) {}
+  ~PosixFileLock() override { ::close(fd_); }
+  PosixFileLock(const PosixFileLock&) = delete;
+  PosixFileLock& operator=(const PosixFileLock&) = delete;
+
+ private:
+  int fd_;
 };
 
 class PosixFileSystem final : public FileSystem {
@@ -109,9 +144,22 @@ class PosixFileSystem final : public FileSystem {
     if (mode == OpenMode::kRead) flags |= O_RDONLY;
     if (mode == OpenMode::kAppend) flags |= O_RDWR | O_CREAT | O_APPEND;
     if (mode == OpenMode::kCreateNew) flags |= O_RDWR | O_CREAT | O_EXCL | O_APPEND;
+    if (mode == OpenMode::kWrite) flags |= O_RDWR;
+    if (mode == OpenMode::kWriteNew) flags |= O_RDWR | O_CREAT | O_EXCL;
     const int fd = ::open(path.c_str(), flags, 0640);
     if (fd < 0) return os_error("open", path);
     return std::make_unique<PosixFile>(fd, path);
+  }
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) return os_error("open", path);
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return std::make_unique<PosixFileLock>(fd);
+    const bool taken = errno == EWOULDBLOCK;
+    const Error error = os_error("lock", path).value();
+    ::close(fd);
+    if (taken)
+      return fail(ErrorCode::kConflict, "another Penstock uses this folder: stop it", path);
+    return fail(error);
   }
   Status create_directories(const std::string& path) override {
     std::error_code error;
