@@ -185,6 +185,8 @@ void SimFileSystem::crash() {
   for (const auto& [path, inode] : names_) {
     if (!inode) continue;
     if (inode->size_dirty && random_.chance(0.5)) {
+      inode->durable.resize(inode->seen.size());
+    } else if (inode->size_dirty && random_.chance(0.5)) {
       const auto [low, high] = std::minmax({inode->durable.size(), inode->seen.size()});
       inode->durable.resize(low + random_.below(high - low + 1));
     }
