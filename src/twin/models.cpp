@@ -10,6 +10,7 @@
 namespace penstock::twin {
 namespace {
 
+constexpr size_t kInterfacesMax = 1000;  // bases and components of one model
 constexpr int kDepthMax = 12;  // of extends and components, as DTDL v2 limits extends to 10
 
 // A language map gives its English text, else its first.
@@ -83,14 +84,30 @@ class Compiler {
     if (found == documents_.end())
       return fail(ErrorCode::kInvalidArgument,
                   "The model refers to an interface that is not known: add both together", dtmi);
-    for (const std::string& base : list_of(found->second, "extends")) {
+    if (std::find(path_.begin(), path_.end(), dtmi) != path_.end())
+      return fail(ErrorCode::kInvalidArgument, "The interface extends or contains itself", dtmi);
+    // By two ways to one base (a diamond): its contents come once.
+    if (!visited_.insert(prefix + "\n" + dtmi).second) return {};
+    if (visited_.size() > kInterfacesMax)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("The model is made of more than {} interfaces", kInterfacesMax),
+                  model.id);
+    path_.push_back(dtmi);
+    const Status done = add_inside(dtmi, found->second, prefix, depth, model);
+    path_.pop_back();
+    return done;
+  }
+
+  Status add_inside(const std::string& dtmi, const Json& interface, const std::string& prefix,
+                    int depth, ModelInfo& model) {
+    for (const std::string& base : list_of(interface, "extends")) {
       if (prefix.empty()) model.ancestors.push_back(base);
       TRY(add_interface(base, prefix, depth + 1, model));
     }
-    const auto contents = found->second.find("contents");
-    if (contents == found->second.end()) return {};
+    const auto contents = interface.find("contents");
+    if (contents == interface.end()) return {};
     for (const Json& content : contents->is_array() ? *contents : Json::array({*contents}))
-      TRY(add_content(dtmi, content, found->second, prefix, depth, model));
+      TRY(add_content(dtmi, content, interface, prefix, depth, model));
     return {};
   }
 
@@ -197,7 +214,9 @@ class Compiler {
   }
 
   const std::map<std::string, Json, std::less<>>& documents_;
-  std::set<std::string> seen_;
+  std::set<std::string> seen_;     // names of contents
+  std::vector<std::string> path_;  // from the model to the interface that is being read
+  std::set<std::string> visited_;  // interfaces, each in its component
 };
 
 }  // namespace
