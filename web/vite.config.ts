@@ -9,5 +9,7 @@ const mocked = new URL('./dev/mock.mjs', import.meta.url).href;
 export default defineConfig(async ({ command }) => ({
   plugins: [svelte(), command === 'serve' && !real ? (await import(mocked)).mock() as Plugin : null],
   server: real ? { proxy: { '/api': { target: real, ws: true, changeOrigin: true } } } : {},
+  // As src/api/http/security_headers.cpp has it.
+  preview: { headers: { 'content-security-policy': "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'" } },
   build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
 }));

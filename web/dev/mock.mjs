@@ -249,23 +249,22 @@ async function answer(request, response) {
   reply(404, { type: 'about:blank', title: 'Not found', status: 404, detail: 'there is no such address', instance: 'req', code: 'not_found' });
 }
 
+/** For `vite` and, with the built files and the server's own content security policy, for `vite preview`. */
 export function mock() {
-  return {
-    name: 'penstock-mock',
-    configureServer(server) {
-      server.middlewares.use((request, response, next) => (request.url.startsWith('/api/') ? void answer(request, response) : next()));
-      const sockets = new WebSocketServer({ noServer: true });
-      server.httpServer?.on('upgrade', (request, socket, head) => {
-        if (request.url !== '/api/v1/live') return;
-        sockets.handleUpgrade(request, socket, head, (ws) => {
-          const client = { socket: ws };
-          clients.add(client);
-          ws.on('close', () => clients.delete(client));
-          ws.on('message', (text) => { const s = JSON.parse(text).subscribe; Object.assign(client, { twins: new Set(s.twins), sites: new Set(s.sites), overview: s.overview }); send(client, { type: 'heartbeat', time: iso(Date.now()) }); tick(); });
-        });
+  const serve = (server) => {
+    server.middlewares.use((request, response, next) => (request.url.startsWith('/api/') ? void answer(request, response) : next()));
+    const sockets = new WebSocketServer({ noServer: true });
+    server.httpServer?.on('upgrade', (request, socket, head) => {
+      if (request.url !== '/api/v1/live') return;
+      sockets.handleUpgrade(request, socket, head, (ws) => {
+        const client = { socket: ws };
+        clients.add(client);
+        ws.on('close', () => clients.delete(client));
+        ws.on('message', (text) => { const s = JSON.parse(text).subscribe; Object.assign(client, { twins: new Set(s.twins), sites: new Set(s.sites), overview: s.overview }); send(client, { type: 'heartbeat', time: iso(Date.now()) }); tick(); });
       });
-      setInterval(tick, 1000);
-      setInterval(() => broadcast({ type: 'heartbeat', time: iso(Date.now()) }), 5000);
-    },
+    });
+    setInterval(tick, 1000);
+    setInterval(() => broadcast({ type: 'heartbeat', time: iso(Date.now()) }), 5000);
   };
+  return { name: 'penstock-mock', configureServer: serve, configurePreviewServer: serve };
 }

@@ -9,7 +9,9 @@ let rates = $state.raw<readonly { t: number; v: number }[]>([]);
 
 function take(next: Overview) {
   overview = next;
-  rates = [...rates.slice(-points_max + 1), { t: Date.now(), v: next.ingest.samples_per_s }];
+  const point = { t: Date.now(), v: next.ingest.samples_per_s };
+  // The first reading and the first live message come together: one point is enough.
+  rates = point.t - (rates.at(-1)?.t ?? 0) < 500 ? [...rates.slice(0, -1), point] : [...rates.slice(-points_max + 1), point];
 }
 
 async function load() {
