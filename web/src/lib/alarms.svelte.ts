@@ -17,20 +17,30 @@ export function by_need(a: Alarm, b: Alarm): number {
   return seen || rank(a.priority) - rank(b.priority) || Date.parse(b.raised_at) - Date.parse(a.raised_at) || a.id.localeCompare(b.id);
 }
 
+/** What the stream said while the list was on its way: it is newer than the list. */
+let meanwhile: Alarm[] | null = null;
+let reading = 0;
 function take(alarm: Alarm) {
+  meanwhile?.push(alarm);
   if (!open) return;
   const others = open.filter((other) => other.id !== alarm.id);
   open = (alarm.state === 'closed' ? others : [...others, alarm]).sort(by_need);
 }
 
 async function load() {
+  const own = ++reading;
+  meanwhile = [];
   try {
     const answer = await api('get', '/alarms', { query: { state: 'open', limit } });
+    if (own !== reading) return;
+    const newer = meanwhile;
+    meanwhile = null;
     open = [...answer.items].sort(by_need);
+    newer.forEach(take);
     more = Boolean(answer.next_cursor);
     error = null;
   } catch (problem) {
-    error = sentence(problem);
+    if (own === reading) { meanwhile = null; error = sentence(problem); }
   }
 }
 

@@ -5,6 +5,9 @@ let offset_ms = 0;
 let tick = $state(Date.now());
 setInterval(() => { tick = Date.now() + offset_ms; }, 1000);
 
+/** A value older than this does not show that its device is there. */
+export const recent_ms = 60_000;
+
 export const clock = {
   /** The server's time in epoch milliseconds; changes once a second and redraws what reads it. */
   get now() { return tick; },

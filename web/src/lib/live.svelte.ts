@@ -46,13 +46,17 @@ function hand_out(message: LiveMessage) {
 }
 
 let subscribing = false;
+let with_alarms = true;
+/** The server refuses a subscription as a whole, for example when one twin was removed a moment ago. Then alarms and
+ *  the fleet's figures go on without values, until a page asks for other ones. */
+let refused = false;
 function subscribe_soon() {
   if (subscribing) return;
   subscribing = true;
   queueMicrotask(() => {
     subscribing = false;
     if (socket?.readyState !== WebSocket.OPEN) return;
-    socket.send(JSON.stringify({ subscribe: { twins: [...twins.keys()], sites: [...sites.keys()], alarms: true, overview: true } }));
+    socket.send(JSON.stringify({ subscribe: { twins: refused ? [] : [...twins.keys()], sites: refused ? [] : [...sites.keys()], alarms: with_alarms, overview: true } }));
   });
 }
 
@@ -77,7 +81,7 @@ function open() {
   heard_at = Date.now();
   const next = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/v1/live`);
   socket = next;
-  next.onopen = subscribe_soon;
+  next.onopen = () => { refused = false; subscribe_soon(); };
   next.onmessage = (event) => {
     heard_at = Date.now();
     const message = JSON.parse(String(event.data)) as LiveMessage;
@@ -89,6 +93,7 @@ function open() {
       if (was_live) for (const call of resumed) call();
       was_live = true;
     }
+    if (message.type === 'error' && !refused) { refused = true; subscribe_soon(); }
     hand_out(message);
   };
   next.onclose = () => drop(was_live && state === 'live' ? heard_at : (stopped_at ?? Date.now()));
@@ -99,6 +104,7 @@ function count(map: Map<string, number>, names: readonly string[], by: 1 | -1) {
     const uses = (map.get(name) ?? 0) + by;
     if (uses > 0) map.set(name, uses); else map.delete(name);
   }
+  refused = false;
   subscribe_soon();
 }
 
@@ -108,9 +114,11 @@ export const live = {
   get stopped_at() { return stopped_at; },
   /** When it will be tried again; epoch ms of this computer. */
   get retry_at() { return retry_at; },
-  start() {
+  /** `alarms`: whether this person may see them. */
+  start(alarms: boolean) {
     if (wanted) return;
     wanted = true;
+    with_alarms = alarms;
     state = 'connecting';
     open();
     watchdog = setInterval(() => {
