@@ -12,7 +12,7 @@
 
 #include "app/bench/load.h"
 #include "app/bench/pile.h"
-#include "app/bench/server_under_test.h"
+#include "app/bench/bench_server.h"
 #include "app/process.h"
 
 namespace penstock::app {
@@ -193,12 +193,12 @@ Result<Json> bench_ingest(const IngestBenchOptions& o) {
   const Cores at{cores[1], cores[0]};
   TRY_ASSIGN(const auto folder, TemporaryFolder::create());
 
-  ServerUnderTestOptions server_options;
+  BenchServerOptions server_options;
   server_options.program = o.program;
   server_options.folder = folder.path() + "/penstock";
   server_options.cores = {at.server};
   server_options.devices = o.connections;
-  TRY_ASSIGN(auto server, ServerUnderTest::start(server_options));
+  TRY_ASSIGN(auto server, BenchServer::start(server_options));
   TRY_ASSIGN(auto mosquitto, Mosquitto::start(folder.path(), {at.server}));
 
   // Each device's messages carry their own source times; each run goes on where the last one ended.

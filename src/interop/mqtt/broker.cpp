@@ -189,6 +189,15 @@ void Broker::disconnect(Connection& c, Reason reason, bool with_will) {
                  "ended by the server, reason " + std::to_string(static_cast<int>(reason)));
 }
 
+void Broker::disconnect_device(std::string_view device) {
+  std::vector<ConnectionId> ended;
+  for (const auto& [id, c] : connections_)
+    if (c->state == Connection::State::kOpen && c->session->principal->device == device)
+      ended.push_back(c->id);
+  for (const ConnectionId id : ended)
+    if (Connection* c = find(id)) disconnect(*c, Reason::kNotAuthorized, true);
+}
+
 void Broker::on_closed(ConnectionId id, std::string_view why) {
   Connection* c = find(id);
   if (!c) return;

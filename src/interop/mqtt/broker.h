@@ -78,6 +78,9 @@ class Broker {
   void publish_from_platform(std::string_view topic, ByteView payload, uint8_t qos,
                              std::function<void(bool)> done);
 
+  /// Ends the connections of a device whose credentials no longer hold. Its sessions stay.
+  void disconnect_device(std::string_view device);
+
   void snapshot(Bytes& out) const;
   [[nodiscard]] Status restore(ByteView section, uint32_t shard);
   void replay(ByteView record);

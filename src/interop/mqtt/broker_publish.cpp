@@ -155,8 +155,9 @@ void Broker::collect_targets(const Message& message, std::vector<Target>& target
     // Overlapping filters: one copy, the highest QoS, all identifiers (3.3.4).
     const auto it = std::find_if(targets.begin(), targets.end(),
                                  [&](const Target& t) { return t.subscriber == entry.subscriber; });
-    Target& target = it == targets.end() ? targets.emplace_back() : *it;
-    if (it == targets.end()) target.subscriber = entry.subscriber;
+    const bool fresh = it == targets.end();
+    Target& target = fresh ? targets.emplace_back() : *it;
+    if (fresh) target.subscriber = entry.subscriber;
     target.qos = std::max(target.qos, entry.options.qos);
     target.retain_as_published = target.retain_as_published || entry.options.retain_as_published;
     if (entry.options.id) target.ids.push_back(entry.options.id);

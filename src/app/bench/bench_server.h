@@ -27,7 +27,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-struct ServerUnderTestOptions {
+struct BenchServerOptions {
   std::string program;
   std::string folder;
   std::vector<int> cores;
@@ -36,7 +36,7 @@ struct ServerUnderTestOptions {
   std::vector<std::string> arguments;  ///< further ones for `serve`
 };
 
-struct ServerUnderTest {
+struct BenchServer {
   Process process;
   HttpClient http;
   NetAddress mqtt;
@@ -44,7 +44,7 @@ struct ServerUnderTest {
   std::vector<std::string> tokens;
   int64_t ready_us = 0;  ///< from start to ready
 
-  static Result<ServerUnderTest> start(const ServerUnderTestOptions& options);
+  static Result<BenchServer> start(const BenchServerOptions& options);
   /// Sum over labels of a metric of /metrics; 0 where it is not there.
   Result<double> metric(const std::string& name);
   /// CPU seconds by thread, and by station within the shards where those are measured.

@@ -1,4 +1,4 @@
-#include "app/bench/server_under_test.h"
+#include "app/bench/bench_server.h"
 
 #include <filesystem>
 #include <fstream>
@@ -38,9 +38,9 @@ Json bench_model() {
 
 namespace {
 
-Status configure(ServerUnderTest& server, const ServerUnderTestOptions& o) {
+Status configure(BenchServer& server, const BenchServerOptions& o) {
   TRY(server.http.post("/api/v1/sites",
-                       {{"id", "bench"}, {"name", "Bench"}, {"time_zone", "Europe/Berlin"}}));
+                       {{"name", "bench"}, {"display_name", "Bench"}, {"time_zone", "Europe/Berlin"}}));
   TRY(server.http.post("/api/v1/models", bench_model()));
   std::ofstream file(server.tokens_file);
   for (int i = 0; i < o.devices; ++i) {
@@ -79,7 +79,7 @@ Status configure(ServerUnderTest& server, const ServerUnderTestOptions& o) {
 
 }  // namespace
 
-Result<ServerUnderTest> ServerUnderTest::start(const ServerUnderTestOptions& o) {
+Result<BenchServer> BenchServer::start(const BenchServerOptions& o) {
   std::filesystem::create_directories(o.folder);
   ProcessOptions options;
   options.arguments = {o.program, "serve",       "--data", o.folder,
@@ -97,13 +97,13 @@ Result<ServerUnderTest> ServerUnderTest::start(const ServerUnderTestOptions& o) 
   TRY_ASSIGN(HttpClient http, HttpClient::create("http://" + json.at("http").get<std::string>(),
                                                  token.substr(0, token.find_first_of("\r\n"))));
   TRY_ASSIGN(const NetAddress mqtt, NetAddress::parse(json.at("mqtt").get<std::string>()));
-  ServerUnderTest server{
+  BenchServer server{
       std::move(process), std::move(http), mqtt, o.folder + ".tokens", {}, ready};
   if (o.devices > 0) TRY(configure(server, o));
   return server;
 }
 
-Result<double> ServerUnderTest::metric(const std::string& name) {
+Result<double> BenchServer::metric(const std::string& name) {
   TRY_ASSIGN(const HttpReply reply, http.send("GET", "/metrics"));
   if (reply.status != 200)
     return fail(ErrorCode::kUnavailable, "no metrics: status " + std::to_string(reply.status));
@@ -116,7 +116,7 @@ Result<double> ServerUnderTest::metric(const std::string& name) {
   return sum;
 }
 
-Result<std::map<std::string, double>> ServerUnderTest::stations() {
+Result<std::map<std::string, double>> BenchServer::stations() {
   std::map<std::string, double> out;
   std::error_code error;
   const std::string tasks = "/proc/" + std::to_string(process.id()) + "/task";
@@ -138,7 +138,7 @@ Result<std::map<std::string, double>> ServerUnderTest::stations() {
   return out;
 }
 
-Status ServerUnderTest::wait_until_idle() {
+Status BenchServer::wait_until_idle() {
   const int64_t give_up = system_clock().monotonic_us() + 60'000'000;
   double last = -1;
   while (system_clock().monotonic_us() < give_up) {
