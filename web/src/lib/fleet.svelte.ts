@@ -1,5 +1,6 @@
 // The fleet in figures, kept by the live stream; and the last minutes of the ingest rate for the strip.
 import { api, sentence, type Overview } from './api';
+import { clock } from './clock.svelte';
 import { live } from './live.svelte';
 
 const points_max = 150;
@@ -9,7 +10,7 @@ let rates = $state.raw<readonly { t: number; v: number }[]>([]);
 
 function take(next: Overview) {
   overview = next;
-  const point = { t: Date.now(), v: next.ingest.samples_per_s };
+  const point = { t: clock.exact(), v: next.ingest.samples_per_s };
   // The first reading and the first live message come together: one point is enough.
   rates = point.t - (rates.at(-1)?.t ?? 0) < 500 ? [...rates.slice(0, -1), point] : [...rates.slice(-points_max + 1), point];
 }

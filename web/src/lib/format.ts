@@ -159,3 +159,9 @@ export function split_decimal(text: string): [string, string] {
 export function slug(text: string): string {
   return text.normalize('NFKD').replace(/[\u0300-\u036f]/g, '').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 63);
 }
+
+/** An element's key as a person says it, where its display name is not at hand: motor.bearing_temperature → Bearing temperature. */
+export function words(key: string): string {
+  const last = (key.split('.').at(-1) || key).replace(/([a-z])([A-Z])/g, '$1 $2').replaceAll('_', ' ').trim().toLowerCase();
+  return last ? last.charAt(0).toUpperCase() + last.slice(1) : key;
+}
