@@ -11,6 +11,9 @@ uint32_t shard_of(std::string_view name, uint32_t shards) {
   if (shards <= 1) return 0;
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a; stable, because checkpoints are read back by it
   for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  // Names differ in their last digits, which FNV hardly carries upwards: mix (MurmurHash3, fmix64).
+  hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
+  hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53;
   return static_cast<uint32_t>((hash >> 32) % shards);
 }
 

@@ -39,8 +39,9 @@ Json bench_model() {
 namespace {
 
 Status configure(BenchServer& server, const BenchServerOptions& o) {
-  TRY(server.http.post("/api/v1/sites",
-                       {{"name", "bench"}, {"display_name", "Bench"}, {"time_zone", "Europe/Berlin"}}));
+  TRY(server.http.post(
+      "/api/v1/sites",
+      {{"name", "bench"}, {"display_name", "Bench"}, {"time_zone", "Europe/Berlin"}}));
   TRY(server.http.post("/api/v1/models", bench_model()));
   std::ofstream file(server.tokens_file);
   for (int i = 0; i < o.devices; ++i) {
@@ -56,6 +57,7 @@ Status configure(BenchServer& server, const BenchServerOptions& o) {
   }
   if (!o.rules) return {};
   TRY(server.http.post("/api/v1/rules", {{"name", "Oil too hot"},
+                                         {"message", "Oil above 95 °C"},
                                          {"scope", {{"model", "dtmi:penstock:bench:Machine;1"}}},
                                          {"element", "oilTemperature"},
                                          {"kind", "threshold"},
@@ -66,6 +68,7 @@ Status configure(BenchServer& server, const BenchServerOptions& o) {
                                          {"priority", "high"},
                                          {"enabled", true}}));
   TRY(server.http.post("/api/v1/rules", {{"name", "Vibration"},
+                                         {"message", "Vibration above 7.1 mm/s"},
                                          {"scope", {{"model", "dtmi:penstock:bench:Machine;1"}}},
                                          {"element", "vibrationVelocity"},
                                          {"kind", "threshold"},
@@ -97,8 +100,7 @@ Result<BenchServer> BenchServer::start(const BenchServerOptions& o) {
   TRY_ASSIGN(HttpClient http, HttpClient::create("http://" + json.at("http").get<std::string>(),
                                                  token.substr(0, token.find_first_of("\r\n"))));
   TRY_ASSIGN(const NetAddress mqtt, NetAddress::parse(json.at("mqtt").get<std::string>()));
-  BenchServer server{
-      std::move(process), std::move(http), mqtt, o.folder + ".tokens", {}, ready};
+  BenchServer server{std::move(process), std::move(http), mqtt, o.folder + ".tokens", {}, ready};
   if (o.devices > 0) TRY(configure(server, o));
   return server;
 }

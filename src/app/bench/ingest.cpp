@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "app/bench/bench_server.h"
 #include "app/bench/load.h"
 #include "app/bench/pile.h"
-#include "app/bench/bench_server.h"
 #include "app/process.h"
 
 namespace penstock::app {

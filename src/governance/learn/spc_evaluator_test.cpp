@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "governance/learn/allocations.h"
+#include "base/testing/allocations.h"
 
 namespace penstock::governance {
 namespace {

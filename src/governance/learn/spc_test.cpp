@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "governance/learn/allocations.h"
+#include "base/testing/allocations.h"
 
 namespace penstock::governance {
 namespace {

@@ -233,7 +233,7 @@ TEST_F(AlarmDeskTest, ReadsTheJournalOnceAndOnlyOnce) {
 }
 
 TEST_F(AlarmDeskTest, RulesAreKeptWithTheirVersions) {
-  RuleItem rule = rules_->all_rules()[0];
+  RuleItem rule = rules_->all_rules()[0].item;
   rule.limit = 8;
   rule.on_delay = Duration::seconds(3);
   rule.above = false;
@@ -241,7 +241,7 @@ TEST_F(AlarmDeskTest, RulesAreKeptWithTheirVersions) {
   ASSERT_TRUE(rules_->replace_rule(organisation(), rule, "Bob"));
   reopen();
   ASSERT_EQ(rules_->all_rules().size(), 1u);
-  const RuleItem kept = rules_->all_rules()[0];
+  const RuleItem kept = rules_->all_rules()[0].item;
   EXPECT_EQ(kept.limit, 8);
   EXPECT_EQ(kept.on_delay, Duration::seconds(3));
   EXPECT_FALSE(kept.above);

@@ -212,11 +212,11 @@ DetectorItem RuleStore::with_progress(const Entry& entry) const {
 
 // -- for those that run them
 
-std::vector<RuleItem> RuleStore::all_rules() const {
+std::vector<RuleStore::RunningRule> RuleStore::all_rules() const {
   const std::lock_guard lock(mutex_);
-  std::vector<RuleItem> out;
+  std::vector<RunningRule> out;
   for (const Entry& entry : entries_)
-    if (!entry.detector) out.push_back(entry.rule);
+    if (!entry.detector) out.push_back({entry.rule, entry.organisation});
   return out;
 }
 

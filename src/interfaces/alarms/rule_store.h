@@ -42,7 +42,11 @@ class RuleStore final : public RuleBook, public DetectorBook {
     DetectorItem item;
     uint32_t version = 1;
   };
-  [[nodiscard]] std::vector<RuleItem> all_rules() const;
+  struct RunningRule {
+    RuleItem item;
+    OrganisationId organisation;
+  };
+  [[nodiscard]] std::vector<RunningRule> all_rules() const;
   [[nodiscard]] std::vector<RunningDetector> all_detectors() const;
   /// What the alarm desk writes on an alarm of that source.
   [[nodiscard]] std::optional<AlarmSource> source(RuleId id, TwinId twin) const;

@@ -390,7 +390,19 @@ void MqttEndpoint::flush(Connection& connection) {
   }
 }
 
+void MqttEndpoint::read_again() {
+  if (held_.empty() || shard_.pending_bytes() > limits_.batch_bytes_high / 2) return;
+  for (const ConnectionId id : held_) {
+    Connection* connection = find(id);
+    if (!connection || connection->closing) continue;
+    connection->held = false;
+    update_interest(*connection);
+  }
+  held_.clear();
+}
+
 void MqttEndpoint::on_turn_end() {
+  read_again();
   // Writing may make the broker queue more for the next turn; dirty_ is walked by index for that.
   for (size_t i = 0; i < dirty_.size(); ++i) {
     Connection* connection = find(dirty_[i]);
@@ -463,14 +475,6 @@ void MqttEndpoint::on_durable(std::span<const stream::DurableAck> acks, bool ok)
     send(id, packet);
     broker_->on_acknowledged(id, ack.packet_type, ack.packet_id);
   }
-  if (held_.empty() || shard_.pending_bytes() > limits_.batch_bytes_high / 2) return;
-  for (const ConnectionId id : held_) {
-    Connection* connection = find(id);
-    if (!connection || connection->closing) continue;
-    connection->held = false;
-    update_interest(*connection);
-  }
-  held_.clear();
 }
 
 void MqttEndpoint::snapshot(Bytes& out) const { broker_->snapshot(out); }

@@ -107,7 +107,7 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void transmit(Connection& connection, ByteView plain);
   void drop(Connection& connection, std::string_view why);
   void update_interest(Connection& connection);
-  void refuse_unless_accepting();
+  void read_again();
 
   stream::Shard& shard_;
   Authenticator& authenticator_;

@@ -1,0 +1,127 @@
+#include "app/evaluators.h"
+
+#include <algorithm>
+#include <future>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace penstock::app {
+
+using governance::DetectorConfig;
+using governance::DetectorState;
+using governance::DetectorStatus;
+using interfaces::DetectorProgress;
+
+Evaluators::Evaluators(stream::Pipeline& pipeline, const twin::TwinRegistry& twins,
+                       const interfaces::RuleStore& rules, Clock& clock, WorkerPool& workers)
+    : pipeline_(pipeline), twins_(twins), rules_(rules), clock_(clock), workers_(workers) {
+  for (uint32_t i = 0; i < pipeline_.shards(); ++i) {
+    auto watched = std::make_unique<interfaces::RuleEvaluator>();
+    auto detectors = std::make_unique<governance::SpcEvaluator>();
+    shards_.push_back({watched.get(), detectors.get(), {}});
+    pipeline_.shard(i).add_evaluator(std::move(watched));
+    pipeline_.shard(i).add_evaluator(std::move(detectors));
+  }
+}
+
+std::optional<uint32_t> Evaluators::shard_of_twin(TwinId id) const {
+  const twin::TwinPtr twin = twins_.twin(id);
+  if (!twin || twin->device.empty()) return std::nullopt;
+  return stream::shard_of(twin->device, pipeline_.shards());
+}
+
+std::vector<std::shared_ptr<const Evaluators::Plan>> Evaluators::make_plans() const {
+  std::vector<Plan> plans(shards_.size());
+  for (const interfaces::CompiledRule& rule : interfaces::plan_rules(rules_, twins_))
+    if (const auto shard = shard_of_twin(rule.twin)) plans[*shard].rules.push_back(rule);
+  for (const auto& detector : rules_.all_detectors()) {
+    const auto shard = shard_of_twin(detector.item.twin);
+    if (!shard) continue;
+    const twin::TwinPtr twin = twins_.twin(detector.item.twin);
+    DetectorConfig config;
+    config.id = detector.item.id;
+    config.twin = detector.item.twin;
+    config.series = interfaces::watched_series(detector.item, *twin);
+    config.version = detector.version;
+    config.healthy_from = detector.item.healthy_from;
+    config.healthy_to = detector.item.healthy_to;
+    plans[*shard].detectors.push_back(std::move(config));
+  }
+  std::vector<std::shared_ptr<const Plan>> out;
+  for (Plan& plan : plans) out.push_back(std::make_shared<const Plan>(std::move(plan)));
+  return out;
+}
+
+void Evaluators::apply_soon() {
+  if (wanted_.exchange(true)) return;
+  const auto work = [this] {
+    wanted_ = false;
+    apply();
+  };
+  if (!workers_.submit(work)) work();
+}
+
+void Evaluators::apply() {
+  const std::lock_guard lock(mutex_);
+  const auto plans = make_plans();
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (!running_) {
+      set(shards_[i], *plans[i]);
+      continue;
+    }
+    pipeline_.shard(i).post([this, i, plan = plans[i]] { set(shards_[i], *plan); });
+  }
+}
+
+void Evaluators::set(OfShard& shard, const Plan& plan) const {
+  shard.rules->set_rules(plan.rules, clock_.now());
+  std::vector<RuleId> running;
+  for (const DetectorConfig& config : plan.detectors) {
+    if (const Status done = shard.detectors->set(config); done)
+      running.push_back(config.id);
+    else
+      log_warning("rules", "detector det_{} does not run: {}", config.id.value,
+                  done.error().text());
+  }
+  for (const RuleId id : shard.running)
+    if (std::find(running.begin(), running.end(), id) == running.end()) shard.detectors->remove(id);
+  shard.running = std::move(running);
+}
+
+namespace {
+
+DetectorProgress to_progress(const DetectorStatus& status) {
+  DetectorProgress out;
+  out.learned = status.learned;
+  out.samples = status.rows;
+  if (status.state == DetectorState::kWatching) {
+    out.state = "active";
+    out.detail = fmt::format("{:.0f} % of its limit", 100 * status.ratio);
+    return out;
+  }
+  out.state = "learning";
+  out.detail = status.detail.empty()
+                   ? fmt::format("{} of {} healthy rows", status.rows, status.rows_wanted)
+                   : status.detail;
+  return out;
+}
+
+}  // namespace
+
+std::optional<DetectorProgress> Evaluators::progress(RuleId id) {
+  if (!running_) return std::nullopt;
+  // Ids are few and the shard is not known from them: ask all, the one that has it answers.
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    const auto answer = std::make_shared<std::promise<std::optional<DetectorStatus>>>();
+    auto status = answer->get_future();
+    pipeline_.shard(i).post(
+        [this, i, id, answer] { answer->set_value(shards_[i].detectors->status(id)); });
+    if (status.wait_for(std::chrono::seconds(2)) != std::future_status::ready) continue;
+    if (const auto found = status.get()) return to_progress(*found);
+  }
+  return std::nullopt;
+}
+
+}  // namespace penstock::app
