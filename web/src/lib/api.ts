@@ -70,7 +70,8 @@ export async function api<M extends Method, P extends PathsOf<M>>(
   }
   if (!response.ok) {
     const problem = await problemOf(response);
-    if (response.status === 401 && (path as string) !== '/session') whenSignedOut.call();
+    // A wrong password or a used link says nothing about who is signed in.
+    if (response.status === 401 && !['/session', '/setup'].includes(path as string)) whenSignedOut.call();
     throw problem;
   }
   if (response.status === 204) return undefined as Answer<Operation<P, M>>;

@@ -1,5 +1,6 @@
 // Who is signed in, and what they may do.
 import { api, ApiError, keepCsrf, whenSignedOut, type Session } from './api';
+import { go } from './router.svelte';
 
 let current = $state.raw<Session | null>(null);
 let known = $state(false);
@@ -32,6 +33,8 @@ export const session = {
   },
   async leave() {
     await api('delete', '/session');
+    // Who signs in next begins at the overview and not where somebody else was.
+    go('#/', true);
     session.take(null);
   },
 };
