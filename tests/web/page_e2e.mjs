@@ -174,6 +174,25 @@ step('the wizard connects a device through real MQTT', async () => {
   await page.getByRole('heading', { name: 'Boiler 1' }).waitFor();
 });
 
+step('the overview follows a device as it speaks, falls silent and goes', async () => {
+  const admin = readFileSync(join(folder, 'data', 'admin.token'), 'utf8').trim();
+  const made = await (await fetch(at('api/v1/devices'), { method: 'POST', headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ id: 'boiler-2', site: 'north-works', model: model['@id'], display_name: 'Boiler 2', stale_after_s: 2 }) })).json();
+  await visit('#/');
+  const row = page.locator('article').filter({ hasText: 'North works' }).getByRole('link', { name: /Boiler 2/ });
+  await row.getByText('nothing received yet').waitFor();
+  const device = await connect('boiler-2', made.credentials.token);
+  // It speaks until the page shows it, however slow the machine is.
+  let speaking = true;
+  const speak = (async () => { while (speaking) { await device.publishAsync('devices/boiler-2/telemetry', JSON.stringify({ temperature: 63.75 }), { qos: 1 }); await new Promise((r) => setTimeout(r, 100)); } })();
+  await row.getByText('63.75').waitFor();
+  speaking = false;
+  await speak;
+  await row.getByText('silent for').waitFor();
+  await device.endAsync();
+  await row.getByText('offline for').waitFor();
+});
+
 step('a chart shows 100,000 samples, zooms by drag and comes back', async (t) => {
   const device = await connect('boiler-1', token);
   const count = 100_000, step_ms = 30, end = Date.now() - 1000, batch = 1000, pending = [];

@@ -1,6 +1,7 @@
 // Something read from the server, with all the states a page must show: not yet, there, there but the last reading
 // failed, not there because of an error.
 import { sentence } from './api';
+import { clock } from './clock.svelte';
 import { live } from './live.svelte';
 
 export class Loaded<T> {
@@ -8,6 +9,8 @@ export class Loaded<T> {
   error = $state<string | null>(null);
   status = $state(0);
   busy = $state(false);
+  /** When what is shown was asked for; epoch ms of the server. */
+  at = $state(0);
   #run = 0;
   #abort: AbortController | null = null;
 
@@ -19,10 +22,12 @@ export class Loaded<T> {
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
     this.busy = true;
+    const asked_at = clock.exact();
     try {
       const data = await this.ask(abort.signal);
       if (run !== this.#run) return;
       this.data = data;
+      this.at = asked_at;
       this.error = null;
       this.status = 200;
     } catch (error) {
