@@ -258,6 +258,8 @@ std::optional<DetectorStatus> SpcEvaluator::status(RuleId id) const {
 
 void SpcEvaluator::on_samples(TwinId twin, std::span<const stream::Sample> samples,
                               stream::SignalSink& sink) {
+  if (!ended_.empty()) [[unlikely]]
+    say_ended(sink);
   if (twin.value >= first_of_twin_.size()) return;
   for (Detector* d = first_of_twin_[twin.value]; d != nullptr; d = d->next_of_twin)
     for (const stream::Sample& sample : samples) {
@@ -388,7 +390,7 @@ void SpcEvaluator::announce(Detector& detector, stream::SignalSink& sink) {
   sink.emit(signal);
 }
 
-void SpcEvaluator::on_tick(Timestamp, stream::SignalSink& sink) {
+void SpcEvaluator::say_ended(stream::SignalSink& sink) {
   for (const Ended& ended : ended_) {
     stream::Signal signal;
     signal.twin = ended.twin;
@@ -397,6 +399,10 @@ void SpcEvaluator::on_tick(Timestamp, stream::SignalSink& sink) {
     sink.emit(signal);
   }
   ended_.clear();
+}
+
+void SpcEvaluator::on_tick(Timestamp, stream::SignalSink& sink) {
+  say_ended(sink);
   if (!restored_.empty() && ++ticks_ >= kTicksKept) restored_.clear();
 }
 

@@ -51,7 +51,7 @@ class SpcEvaluator final : public stream::Evaluator {
 
   /// Adds a detector or replaces the one with its id. kInvalidArgument says what is wrong.
   [[nodiscard]] Status set(const DetectorConfig& config);
-  /// An alarm it has raised ends with the next tick.
+  /// An alarm it has raised ends with the next message or tick.
   void remove(RuleId id);
   /// Learns from rows of the past (history), each `series.size()` finite values in their order.
   [[nodiscard]] Status learn_from(RuleId id, std::span<const double> rows, Timestamp last_row);
@@ -71,6 +71,7 @@ class SpcEvaluator final : public stream::Evaluator {
   void learn_row(Detector& detector, bool complete);
   void watch_row(Detector& detector, stream::SignalSink& sink);
   void announce(Detector& detector, stream::SignalSink& sink);
+  void say_ended(stream::SignalSink& sink);
   Detector* find(RuleId id) const;
   void index();
 
