@@ -56,6 +56,7 @@ void watch_for_interrupt();
 std::string own_program();
 
 void add_bench(CLI::App& root);
+void add_detect(CLI::App& root);
 void add_replay(CLI::App& root);
 void add_simulate(CLI::App& root);
 
