@@ -487,7 +487,6 @@ void Broker::on_pubrec(Connection& c, const Frame& frame) {
         it != session.outbox->in_flight.end())
       flight = &it->second;
   if (flight && flight->delivery.qos != 2) return protocol_failure(c, Reason::kProtocolError);
-  if (!flight && c.version < 5) return protocol_failure(c, Reason::kProtocolError);
   if (refused) {
     if (flight) finish_in_flight(session, packet.packet_id);
     return;

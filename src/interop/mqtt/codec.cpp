@@ -167,7 +167,8 @@ Reason read_property(uint32_t id, Reader& in, Properties& p) {
       return set_once(p.content_type, in.text());
     case kResponseTopic: {
       const std::string_view topic = in.text();
-      return set_once(p.response_topic, topic, topic.find_first_of("+#") == std::string_view::npos);
+      return set_once(p.response_topic, topic,
+                      !topic.empty() && topic.find_first_of("+#") == std::string_view::npos);
     }
     case kCorrelationData:
       return set_once(p.correlation_data, in.binary());
@@ -231,24 +232,28 @@ Reason read_property(uint32_t id, Reader& in, Properties& p) {
   }
 }
 
+// Form comes before rules: a block that is both malformed and against a rule is malformed, and of
+// several broken rules the first counts.
 Reason read_properties(Reader& in, uint32_t where, Properties& out, ByteView* raw = nullptr) {
   const uint32_t length = in.variable();
   const ByteView block = in.bytes(length);
   if (!in.ok()) return Reason::kMalformedPacket;
   if (raw) *raw = block;
   Reader properties(block);
+  Reason broken = Reason::kSuccess;
   while (!properties.empty()) {
     const uint32_t id = properties.variable();
     if (!properties.ok()) return Reason::kMalformedPacket;
-    const uint32_t allowed = allowed_in(id);
     const Reason reason = read_property(id, properties, out);
     if (!properties.ok() || reason == Reason::kMalformedPacket) return Reason::kMalformedPacket;
-    if ((allowed & where) == 0) return Reason::kProtocolError;
-    if (reason != Reason::kSuccess) return reason;
+    if (broken != Reason::kSuccess) continue;
+    broken = (allowed_in(id) & where) == 0 ? Reason::kProtocolError : reason;
   }
+  if (broken != Reason::kSuccess) return broken;
   if (out.authentication_data && !out.authentication_method) return Reason::kProtocolError;
-  if ((where & mqtt::in(PacketType::kSubscribe)) && out.subscription_ids.size() > 1)
-    return Reason::kProtocolError;
+  // A client may not send the identifiers of its subscriptions; one that a server before us added
+  // is read over, as other servers do. More than one says that somebody misunderstood (3.3.2.3.8).
+  if (out.subscription_ids.size() > 1) return Reason::kProtocolError;
   return Reason::kSuccess;
 }
 
@@ -309,7 +314,6 @@ FrameResult read_frame(ByteView bytes, size_t packet_size_max) {
     if ((digit & 128) == 0) break;
   }
   const auto first = std::to_integer<uint8_t>(bytes[0]);
-  if ((first >> 4) == 0) return {kMalformed, {}};
   if (header + length > packet_size_max) return {kTooLarge, {}};
   if (header + length > bytes.size()) return {kNeedMore, {}};
   return {kFrame,
@@ -338,7 +342,6 @@ Reason decode_will(Reader& in, uint8_t flags, Connect& out) {
 }  // namespace
 
 Reason decode_connect(const Frame& frame, Connect& out) {
-  if (frame.flags != 0) return Reason::kMalformedPacket;
   Reader in(frame.body);
   const std::string_view protocol = in.text();
   out.version = in.u8();
@@ -349,7 +352,10 @@ Reason decode_connect(const Frame& frame, Connect& out) {
     return Reason::kUnsupportedVersion;
   const uint8_t flags = in.u8();
   out.keep_alive_s = in.u16();
-  if (!in.ok() || (flags & 1) != 0) return Reason::kMalformedPacket;
+  if (!in.ok()) return Reason::kMalformedPacket;
+  // 3.1 leaves the header's flags and the reserved flag unused; later versions demand 0 (2.1.3,
+  // 3.1.2-3).
+  if (!old && (frame.flags != 0 || (flags & 1) != 0)) return Reason::kMalformedPacket;
   out.clean_start = (flags & 2) != 0;
   out.has_will = (flags & 4) != 0;
   out.has_password = (flags & 0x40) != 0;
@@ -388,8 +394,7 @@ Reason decode_publish(const Frame& frame, uint8_t version, Publish& out) {
     const Reason reason =
         read_properties(in, mqtt::in(PacketType::kPublish), out.properties, &out.raw_properties);
     if (reason != Reason::kSuccess) return reason;
-    if (!out.properties.subscription_ids.empty())
-      return Reason::kProtocolError;  // 3.3.4: a client must not
+    out.properties.subscription_ids.clear();  // not for those who receive it: theirs are their own
     if (out.properties.topic_alias && *out.properties.topic_alias == 0)
       return Reason::kTopicAliasInvalid;
     if (out.topic.empty() && !out.properties.topic_alias) return Reason::kMalformedPacket;
@@ -424,27 +429,6 @@ bool reason_allowed(PacketType type, Reason reason) {
     case PacketType::kPubrel:
     case PacketType::kPubcomp:
       return reason == kSuccess || reason == kPacketIdNotFound;
-    case PacketType::kDisconnect:
-      // Those a client may send (3.14.2.1).
-      switch (reason) {
-        case kSuccess:
-        case kDisconnectWithWill:
-        case kUnspecified:
-        case kMalformedPacket:
-        case kProtocolError:
-        case kImplementationError:
-        case kTopicNameInvalid:
-        case kReceiveMaximumExceeded:
-        case kTopicAliasInvalid:
-        case kPacketTooLarge:
-        case kMessageRateTooHigh:
-        case kQuotaExceeded:
-        case kAdministrativeAction:
-        case kPayloadFormatInvalid:
-          return true;
-        default:
-          return false;
-      }
     case PacketType::kAuth:
       return reason == kSuccess || reason == kContinueAuthentication || reason == kReAuthenticate;
     default:
@@ -456,7 +440,8 @@ bool reason_allowed(PacketType type, Reason reason) {
 
 Reason decode_ack(const Frame& frame, uint8_t version, Ack& out) {
   const uint8_t wanted = frame.type == PacketType::kPubrel ? 2 : 0;
-  if (frame.flags != wanted) return Reason::kMalformedPacket;
+  // 3.1 set DUP on a PUBREL sent again.
+  if ((version == 3 ? frame.flags & 7 : frame.flags) != wanted) return Reason::kMalformedPacket;
   Reader in(frame.body);
   out.packet_id = in.u16();
   if (!in.ok() || (version < 5 && !in.empty())) return Reason::kMalformedPacket;
@@ -481,8 +466,8 @@ Reason decode_disconnect(const Frame& frame, uint8_t version, Ack& out) {
         reason != Reason::kSuccess)
       return reason;
   if (!in.empty()) return Reason::kMalformedPacket;
-  if (out.properties.server_reference) return Reason::kProtocolError;  // only a server may
-  return reason_allowed(frame.type, out.reason) ? Reason::kSuccess : Reason::kProtocolError;
+  // A reason that only a server may give still says that the client leaves: no answer helps it.
+  return Reason::kSuccess;
 }
 
 Reason decode_auth(const Frame& frame, Ack& out) {
@@ -498,49 +483,82 @@ Reason decode_auth(const Frame& frame, Ack& out) {
   return reason_allowed(frame.type, out.reason) ? Reason::kSuccess : Reason::kProtocolError;
 }
 
+namespace {
+
+// Flags, packet id and properties of SUBSCRIBE and UNSUBSCRIBE. With filters behind the block, a
+// property that has no place there makes the whole packet doubtful: malformed. One that comes twice
+// is a protocol error (3.8.2.1.2).
+Reason decode_subscribe_head(const Frame& frame, uint8_t version, Reader& in, uint16_t& packet_id,
+                             Properties& properties) {
+  if ((version == 3 ? frame.flags & 7 : frame.flags) != 2) return Reason::kMalformedPacket;
+  packet_id = in.u16();
+  if (!in.ok() || packet_id == 0) return Reason::kMalformedPacket;
+  if (version == 5) {
+    const Reason reason = read_properties(in, mqtt::in(frame.type), properties);
+    const bool twice = reason == Reason::kProtocolError && properties.subscription_ids.size() > 1 &&
+                       frame.type == PacketType::kSubscribe;
+    if (reason != Reason::kSuccess) return twice ? reason : Reason::kMalformedPacket;
+  }
+  return in.empty() ? Reason::kMalformedPacket : Reason::kSuccess;
+}
+
+// "$share/group/filter" needs both (4.8.2); wildcards have their places (4.7.1).
+Reason check_filter(std::string_view filter) {
+  if (filter.empty()) return Reason::kMalformedPacket;
+  for (size_t i = 0; i < filter.size(); ++i) {
+    if (filter[i] != '+' && filter[i] != '#') continue;
+    const bool starts = i == 0 || filter[i - 1] == '/', last = i + 1 == filter.size();
+    if (!starts || !(last || (filter[i] == '+' && filter[i + 1] == '/')))
+      return Reason::kMalformedPacket;
+  }
+  constexpr std::string_view kShare = "$share/";
+  if (!filter.starts_with(kShare)) return Reason::kSuccess;
+  const std::string_view rest = filter.substr(kShare.size());
+  const size_t slash = rest.find('/');
+  const bool whole = slash != 0 && slash != std::string_view::npos && slash + 1 < rest.size() &&
+                     rest.substr(0, slash).find_first_of("+#") == std::string_view::npos;
+  return whole ? Reason::kSuccess : Reason::kProtocolError;
+}
+
+}  // namespace
+
 Reason decode_subscribe(const Frame& frame, uint8_t version, Subscribe& out) {
-  if (frame.flags != 2) return Reason::kMalformedPacket;
   Reader in(frame.body);
-  out.packet_id = in.u16();
-  if (!in.ok()) return Reason::kMalformedPacket;
-  if (out.packet_id == 0) return Reason::kProtocolError;
-  if (version == 5)
-    if (const Reason reason = read_properties(in, mqtt::in(frame.type), out.properties);
-        reason != Reason::kSuccess)
-      return reason;
-  if (in.empty()) return version == 5 ? Reason::kProtocolError : Reason::kMalformedPacket;
+  if (const Reason head = decode_subscribe_head(frame, version, in, out.packet_id, out.properties);
+      head != Reason::kSuccess)
+    return head;
   while (!in.empty()) {
     SubscribeEntry entry;
     entry.filter = in.text();
+    if (!in.ok()) return Reason::kMalformedPacket;
+    const Reason reason = check_filter(entry.filter);
+    if (reason == Reason::kMalformedPacket) return reason;
     const uint8_t options = in.u8();
-    if (!in.ok() || entry.filter.empty()) return Reason::kMalformedPacket;
+    if (!in.ok()) return Reason::kMalformedPacket;
     entry.qos = options & 3;
     entry.no_local = (options & 4) != 0;
     entry.retain_as_published = (options & 8) != 0;
     entry.retain_handling = (options >> 4) & 3;
-    if (version < 5 ? (options & 0xfc) != 0 : (options & 0xc0) != 0)
-      return Reason::kMalformedPacket;
-    if (entry.qos == 3) return version == 5 ? Reason::kProtocolError : Reason::kMalformedPacket;
-    if (entry.retain_handling == 3) return Reason::kProtocolError;
+    if (entry.qos == 3 || entry.retain_handling == 3) return Reason::kMalformedPacket;
+    if ((version < 5 ? options & 0xfc : options & 0xc0) != 0) return Reason::kMalformedPacket;
+    if (reason != Reason::kSuccess) return reason;
+    if (entry.no_local && entry.filter.starts_with("$share/"))
+      return Reason::kProtocolError;  // 3.8.3-4
     out.entries.push_back(entry);
   }
   return Reason::kSuccess;
 }
 
 Reason decode_unsubscribe(const Frame& frame, uint8_t version, Unsubscribe& out) {
-  if (frame.flags != 2) return Reason::kMalformedPacket;
   Reader in(frame.body);
-  out.packet_id = in.u16();
-  if (!in.ok()) return Reason::kMalformedPacket;
-  if (out.packet_id == 0) return Reason::kProtocolError;
-  if (version == 5)
-    if (const Reason reason = read_properties(in, mqtt::in(frame.type), out.properties);
-        reason != Reason::kSuccess)
-      return reason;
-  if (in.empty()) return version == 5 ? Reason::kProtocolError : Reason::kMalformedPacket;
+  if (const Reason head = decode_subscribe_head(frame, version, in, out.packet_id, out.properties);
+      head != Reason::kSuccess)
+    return head;
   while (!in.empty()) {
     out.filters.push_back(in.text());
-    if (!in.ok() || out.filters.back().empty()) return Reason::kMalformedPacket;
+    if (!in.ok()) return Reason::kMalformedPacket;
+    if (const Reason reason = check_filter(out.filters.back()); reason != Reason::kSuccess)
+      return reason;
   }
   return Reason::kSuccess;
 }

@@ -16,6 +16,7 @@
 namespace penstock::interop::mqtt {
 
 enum class PacketType : uint8_t {
+  kReserved = 0,
   kConnect = 1,
   kConnack,
   kPublish,
