@@ -148,6 +148,11 @@ void Broker::handle(Connection& c, const Frame& frame) {
     case PacketType::kDisconnect:
       return on_disconnect(c, frame);
     case PacketType::kPingreq: {
+      if (!frame.body.empty()) {
+        // The header already says that this is none. Others do not answer it either.
+        count_->malformed.add();
+        return end_connection(c, true, "PINGREQ with a body");
+      }
       if (decode_ping(frame) != Reason::kSuccess)
         return protocol_failure(c, Reason::kMalformedPacket);
       Bytes out;
@@ -155,13 +160,9 @@ void Broker::handle(Connection& c, const Frame& frame) {
       host_.send(c.id, out);
       return;
     }
-    case PacketType::kAuth: {
-      // Extended authentication was not agreed on in CONNECT, so AUTH has no place (4.12).
-      Ack auth;
-      const Reason reason = c.version == 5 ? decode_auth(frame, auth) : Reason::kProtocolError;
-      return protocol_failure(c, reason == Reason::kSuccess ? Reason::kProtocolError : reason);
-    }
     default:
+      // Reserved, what only a server sends, a second CONNECT (3.1.0-2); and AUTH, which was not
+      // agreed on in CONNECT (4.12): whatever is in them, they have no place.
       return protocol_failure(c, Reason::kProtocolError);
   }
 }
@@ -418,7 +419,7 @@ void Broker::on_authenticated(ConnectionId id,
             [&](Bytes& out) { append_le<uint32_t>(out, session.expiry_s); });
   tell_facts(session);
   host_.on_presence(*session.principal, client_id, true, c->peer.address);
-  send_connack(*c, present);
+  if (!send_connack(*c, present)) return end_connection(*c, false, "no packet fits its limit");
   resend(session, *c);
   pump(session);
   // Packets the client sent behind CONNECT without waiting.
@@ -429,7 +430,9 @@ void Broker::on_authenticated(ConnectionId id,
   c->partial.assign(whole.begin() + static_cast<ptrdiff_t>(used), whole.end());
 }
 
-void Broker::send_connack(Connection& c, bool session_present) {
+// What the client's maximum packet size leaves no room for is left out where the client can do
+// without; false where not even the rest fits (3.1.2-24).
+bool Broker::send_connack(Connection& c, bool session_present) {
   Bytes out;
   if (c.version < 5) {
     encode_connack_3(out, session_present && c.version == 4, 0);
@@ -442,8 +445,15 @@ void Broker::send_connack(Connection& c, bool session_present) {
     if (c.id_assigned) p.assigned_client_id = c.session->client_id;
     if (c.keep_alive_set) p.server_keep_alive = c.keep_alive_s;
     encode_connack_5(out, session_present, Reason::kSuccess, p);
+    if (c.packet_size_max > 0 && out.size() > c.packet_size_max) {
+      out.clear();
+      p.maximum_packet_size.reset();
+      encode_connack_5(out, session_present, Reason::kSuccess, p);
+    }
+    if (c.packet_size_max > 0 && out.size() > c.packet_size_max) return false;
   }
   host_.send(c.id, out);
+  return true;
 }
 
 // -- time

@@ -104,7 +104,7 @@ class Broker {
                         tl::expected<std::shared_ptr<const Principal>, AuthFailure> outcome);
   void refuse_connect(Connection& c, Reason reason);
   void open_session(Connection& c);
-  void send_connack(Connection& c, bool session_present);
+  [[nodiscard]] bool send_connack(Connection& c, bool session_present);
   void protocol_failure(Connection& c, Reason reason);
   void disconnect(Connection& c, Reason reason, bool with_will);
   void end_connection(Connection& c, bool with_will, std::string_view why);
