@@ -14,6 +14,10 @@ using governance::DetectorState;
 using governance::DetectorStatus;
 using interfaces::DetectorProgress;
 
+namespace {
+constexpr size_t kLearnRows = 3600;
+}
+
 Evaluators::Evaluators(stream::Pipeline& pipeline, const twin::TwinRegistry& twins,
                        const interfaces::RuleStore& rules, Clock& clock, WorkerPool& workers)
     : pipeline_(pipeline), twins_(twins), rules_(rules), clock_(clock), workers_(workers) {
@@ -45,6 +49,10 @@ std::vector<std::shared_ptr<const Evaluators::Plan>> Evaluators::make_plans() co
     config.twin = detector.item.twin;
     config.series = interfaces::watched_series(detector.item, *twin);
     config.version = detector.version;
+    // An hour at one row a second: shorter, and a compressor has not shown all that is normal.
+    config.learn_rows = static_cast<uint32_t>(std::min<size_t>(
+        kLearnRows,
+        governance::SpcEvaluator::kLearnValuesMax / std::max<size_t>(config.series.size(), 1)));
     config.healthy_from = detector.item.healthy_from;
     config.healthy_to = detector.item.healthy_to;
     plans[*shard].detectors.push_back(std::move(config));

@@ -1,1 +1,20 @@
-int main() { return 0; }
+#include <fmt/format.h>
+
+#include "app/cli/cli.h"
+#include "app/version.h"
+
+int main(int argc, char** argv) {
+  using namespace penstock::app;
+  CLI::App root{"Penstock: from an AIoT pilot to a governed fleet"};
+  root.require_subcommand(1);
+  root.set_version_flag("--version", kVersion);
+  cli::add_serve(root);
+  cli::add_simulate(root);
+  cli::add_bench(root);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {  // CLI11's way to say so
+    return root.exit(error) == 0 ? 0 : 2;
+  }
+  return cli::exit_code;
+}

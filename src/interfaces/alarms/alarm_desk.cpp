@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 
 #include "base/json.h"
@@ -69,6 +70,19 @@ std::vector<AlarmItem::Contribution> read_contributions(std::string_view text) {
            one.contains("share") && one["share"].is_number() ? one["share"].get<double>() : 0});
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return a.share > b.share; });
+  return out;
+}
+
+// A detector names what it watched by series: people know the element.
+std::vector<AlarmItem::Contribution> named_contributions(std::string_view detail,
+                                                         const twin::TwinRegistry& twins) {
+  auto out = read_contributions(detail);
+  for (AlarmItem::Contribution& one : out) {
+    uint32_t id = 0;
+    const char* end = one.element.data() + one.element.size();
+    if (std::from_chars(one.element.data(), end, id).ptr != end) continue;
+    if (const twin::SeriesPtr series = twins.series(SeriesId(id))) one.element = series->element;
+  }
   return out;
 }
 
@@ -323,7 +337,7 @@ Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Open
     const bool again = alarm.state == AlarmState::kCleared;
     alarm.value = signal.value;
     alarm.limit = signal.limit;
-    if (!signal.detail.empty()) alarm.contributions = read_contributions(signal.detail);
+    if (!signal.detail.empty()) alarm.contributions = named_contributions(signal.detail, twins_);
     if (again) {
       // Nobody has seen the first time yet: the same alarm, not one more.
       alarm.state = AlarmState::kActive;
@@ -360,7 +374,7 @@ Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Open
   alarm.cause = source->cause;
   alarm.consequence = source->consequence;
   alarm.action = source->action;
-  alarm.contributions = read_contributions(signal.detail);
+  alarm.contributions = named_contributions(signal.detail, twins_);
   TRY(insert(session, alarm));
   TRY(note_event(session, alarm, signal.time, "system", "raised", ""));
   changed.push_back(alarm);

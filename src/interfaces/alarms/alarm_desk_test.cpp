@@ -74,7 +74,7 @@ class AlarmDeskTest : public ::testing::Test {
     out.time = Timestamp::from_seconds(1'800'000'000 + second);
     out.value = value;
     out.limit = 9;
-    out.detail = R"({"contributions":[{"element":"a","share":0.2},{"element":"b","share":0.8}]})";
+    out.detail = R"({"contributions":[{"element":"a","share":0.2},{"element":"1","share":0.8}]})";
     return out;
   }
   std::vector<AlarmItem> all() {
@@ -112,7 +112,7 @@ TEST_F(AlarmDeskTest, AnAlarmIsRaisedKnownClearedAndClosed) {
   EXPECT_EQ(raised.element, "pressure");
   EXPECT_EQ(raised.value, 10);
   ASSERT_EQ(raised.contributions.size(), 2u);
-  EXPECT_EQ(raised.contributions[0].element, "b") << "most first";
+  EXPECT_EQ(raised.contributions[0].element, "pressure") << "most first, by its name";
   const auto known = desk_->acknowledge(organisation(), raised.id, "Ann", "on my way");
   ASSERT_TRUE(known) << known.error().text();
   EXPECT_EQ(known->state, AlarmState::kAcknowledged);

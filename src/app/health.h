@@ -1,0 +1,31 @@
+#pragma once
+// How the installation is: what /api/v1/health, the page's banner and doctor show.
+
+#include <string>
+
+#include "base/io.h"
+#include "stream/history.h"
+#include "stream/pipeline.h"
+#include "stream/views.h"
+
+namespace penstock::app {
+
+/// Any thread.
+class SystemHealth final : public stream::HealthSource {
+ public:
+  SystemHealth(stream::Pipeline& pipeline, stream::HistoryStore& history, FileSystem& files,
+               std::string data_directory)
+      : pipeline_(pipeline),
+        history_(history),
+        files_(files),
+        data_directory_(std::move(data_directory)) {}
+  std::vector<stream::HealthCheck> health() override;
+
+ private:
+  stream::Pipeline& pipeline_;
+  stream::HistoryStore& history_;
+  FileSystem& files_;
+  std::string data_directory_;
+};
+
+}  // namespace penstock::app

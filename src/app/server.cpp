@@ -1,0 +1,374 @@
+#include "app/server.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "api/access/access_control.h"
+#include "api/api_server.h"
+#include "app/commands.h"
+#include "app/device_authenticator.h"
+#include "app/evaluators.h"
+#include "app/health.h"
+#include "app/history_book.h"
+#include "app/version.h"
+#include "app/worker_pool.h"
+#include "base/log.h"
+#include "base/timezone.h"
+#include "interfaces/alarms/alarm_desk.h"
+#include "interfaces/alarms/rule_store.h"
+#include "interop/mqtt/endpoint.h"
+#include "store/registry.h"
+#include "stream/history.h"
+#include "stream/journal.h"
+#include "twin/identity.h"
+#include "twin/registry.h"
+
+namespace penstock::app {
+
+using interop::TlsContext;
+using interop::mqtt::ListenerOptions;
+using interop::mqtt::MqttEndpoint;
+
+// Members in the order they need each other: the last is the first to go.
+struct Server::Impl {
+  explicit Impl(ServerOptions o) : options(std::move(o)) {}
+  ~Impl() { stop(); }
+
+  Status open_registry();
+  Status open_stream();
+  Status listen(const std::optional<NetAddress>& wanted, bool tls, bool websocket,
+                std::optional<NetAddress>& bound);
+  Status listen_all();
+  Status start_reading();
+  Status start_api();
+  void on_device_change(const twin::DeviceChange& change);
+  void run_maintenance();
+  void maintain();
+  void stop();
+  [[nodiscard]] stream::JournalOffset journal_needed_from() const;
+
+  ServerOptions options;
+  ServerAddresses addresses;
+  stream::RecoveryReport recovery;
+  std::string welcome;
+
+  Clock& clock = system_clock();
+  Random& random = system_random();
+  FileSystem& files = system_files();
+  Metrics metrics;
+  std::unique_ptr<FileLock> lock;
+  std::unique_ptr<TlsContext> tls;
+
+  std::unique_ptr<store::Registry> registry;
+  std::unique_ptr<twin::TwinRegistry> twins;
+  std::unique_ptr<twin::Identities> identities;
+  std::unique_ptr<api::access::AccessControl> access;
+  std::unique_ptr<interfaces::RuleStore> rules;
+  std::unique_ptr<interfaces::AlarmDesk> alarms;
+
+  std::unique_ptr<stream::Journal> journal;
+  std::unique_ptr<stream::HistoryStore> history;
+  std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<DeviceAuthenticator> authenticator;
+  std::unique_ptr<stream::Pipeline> pipeline;
+  std::unique_ptr<Evaluators> evaluators;
+  std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
+  std::unique_ptr<stream::HistoryWriter> history_writer;
+
+  std::unique_ptr<StoredHistory> history_book;
+  std::unique_ptr<MqttCommands> commands;
+  std::unique_ptr<SystemHealth> health;
+  std::unique_ptr<api::ApiServer> api;
+
+  std::mutex stop_mutex;
+  std::condition_variable stop_wanted;
+  bool stopping = false;
+  std::thread maintenance;
+};
+
+namespace {
+
+// One connection is one file; the soft limit of most systems is far too low for a fleet.
+void raise_file_limit() {
+  struct rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Status check_options(const ServerOptions& o) {
+  const bool needs_tls = o.mqtts || o.wss || o.http_tls;
+  if (needs_tls && (o.tls_certificate.empty() || o.tls_key.empty()))
+    return fail(ErrorCode::kInvalidArgument,
+                "--mqtts, --wss and --http-tls need --tls-certificate and --tls-key");
+  if (o.allow_anonymous && !(o.mqtt || o.ws))
+    return fail(ErrorCode::kInvalidArgument,
+                "--allow-anonymous is for --mqtt and --ws, and neither listens");
+  return {};
+}
+
+}  // namespace
+
+// -- opening
+
+Status Server::Impl::open_registry() {
+  const std::string& data = options.data_directory;
+  TRY(files.create_directories(data));
+  if (auto taken = files.lock(data + "/lock"); taken) {
+    lock = std::move(*taken);
+  } else {
+    return fail(taken.error().code == ErrorCode::kConflict
+                    ? Error{ErrorCode::kConflict,
+                            "another Penstock has this data folder open: stop it, or give --data",
+                            data}
+                    : taken.error());
+  }
+  TRY_ASSIGN(registry, store::Registry::open(data + "/registry.db"));
+  TRY_ASSIGN(twins, twin::TwinRegistry::open(*registry));
+  identities = std::make_unique<twin::Identities>(*twins, clock, random);
+  api::access::AccessOptions people;
+  people.organisation = twins->default_organisation();
+  people.data_directory = data;
+  TRY_ASSIGN(access, api::access::AccessControl::open(*registry, clock, random, people));
+  TRY_ASSIGN(rules, interfaces::RuleStore::open(*registry, *twins, clock));
+  TRY_ASSIGN(alarms, interfaces::AlarmDesk::open(
+                         *registry, *twins, clock, metrics,
+                         [this](RuleId id, TwinId twin) { return rules->source(id, twin); }));
+  return {};
+}
+
+void Server::Impl::on_device_change(const twin::DeviceChange& change) {
+  if (change.config)
+    pipeline->configure(change.config);
+  else
+    pipeline->forget(change.device);
+  if (!change.disconnect) return;
+  for (const auto& endpoint : endpoints)
+    pipeline->shard(endpoint->shard()).post([e = endpoint.get(), device = change.device] {
+      e->broker().disconnect_device(device);
+    });
+}
+
+Status Server::Impl::open_stream() {
+  const std::string& data = options.data_directory;
+  stream::JournalOptions journal_options;
+  journal_options.directory = data + "/journal";
+  TRY_ASSIGN(journal, stream::Journal::open(files, clock, journal_options, metrics));
+
+  stream::HistoryOptions history_options;
+  history_options.directory = data + "/history";
+  history_options.memory_bytes_max = options.history_memory_bytes;
+  const auto policies = [this](SeriesId id) -> stream::SeriesPolicy {
+    const twin::SeriesPtr series = twins->series(id);
+    const auto zone = TimeZone::find(series ? series->time_zone : "UTC");
+    return {zone ? *zone : nullptr, {}};
+  };
+  TRY_ASSIGN(history, stream::HistoryStore::open(history_options, policies, clock, metrics));
+
+  stream::PipelineOptions pipeline_options;
+  pipeline_options.shards =
+      options.shards > 0 ? options.shards : std::max(1U, std::thread::hardware_concurrency());
+  pipeline_options.checkpoint_directory = data + "/checkpoints";
+  pipeline_options.checkpoint_interval = options.checkpoint_interval;
+  pipeline = std::make_unique<stream::Pipeline>(pipeline_options, *journal, files, clock,
+                                                system_net(), metrics);
+  workers = std::make_unique<WorkerPool>(2, 1000);
+  evaluators = std::make_unique<Evaluators>(*pipeline, *twins, *rules, clock, *workers);
+  rules->set_progress([this](RuleId id) { return evaluators->progress(id); });
+
+  authenticator =
+      std::make_unique<DeviceAuthenticator>(*identities, twins->default_organisation(), *workers);
+  interop::mqtt::EndpointLimits limits;
+  limits.connections_max = options.connections_max;
+  interop::mqtt::BrokerLimits broker_limits;
+  broker_limits.packet_size_max = options.packet_bytes_max;
+  std::vector<MqttEndpoint*> all;
+  for (uint32_t i = 0; i < pipeline->shards(); ++i) {
+    stream::Shard& shard = pipeline->shard(i);
+    endpoints.push_back(std::make_unique<MqttEndpoint>(shard, *authenticator, metrics, random,
+                                                       limits, broker_limits));
+    all.push_back(endpoints.back().get());
+    shard.set_endpoint(all.back());
+  }
+  for (MqttEndpoint* endpoint : all) endpoint->set_siblings(all);
+
+  twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
+  evaluators->apply();
+  TRY_ASSIGN(recovery, pipeline->recover());
+  if (recovery.records > 0)
+    log_info("server", "recovered {} records in {} ms", recovery.records, recovery.took_us / 1000);
+  return {};
+}
+
+Status Server::Impl::listen(const std::optional<NetAddress>& wanted, bool with_tls, bool websocket,
+                            std::optional<NetAddress>& bound) {
+  if (!wanted) return {};
+  ListenerOptions listener;
+  listener.address = *wanted;
+  listener.tls = with_tls ? tls.get() : nullptr;
+  listener.websocket = websocket;
+  listener.allow_anonymous = options.allow_anonymous && !with_tls;
+  for (const auto& endpoint : endpoints) {
+    TRY_ASSIGN(const NetAddress real, endpoint->listen(listener));
+    listener.address.port = real.port;  // port 0: the first one found a free one for all
+    bound = real;
+  }
+  return {};
+}
+
+Status Server::Impl::listen_all() {
+  if (options.mqtts || options.wss) {
+    interop::TlsOptions tls_options{options.tls_certificate, options.tls_key, options.tls_client_ca,
+                                    options.tls_require_client_certificate};
+    TRY_ASSIGN(tls, TlsContext::create(tls_options));
+  }
+  TRY(listen(options.mqtt, false, false, addresses.mqtt));
+  TRY(listen(options.mqtts, true, false, addresses.mqtts));
+  TRY(listen(options.ws, false, true, addresses.ws));
+  TRY(listen(options.wss, true, true, addresses.wss));
+  return {};
+}
+
+Status Server::Impl::start_reading() {
+  evaluators->set_running();
+  pipeline->start();
+  history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
+  history_writer->start();
+  history_book = std::make_unique<StoredHistory>(*history, *twins);
+  std::vector<MqttEndpoint*> all;
+  for (const auto& endpoint : endpoints) all.push_back(endpoint.get());
+  commands = std::make_unique<MqttCommands>(*pipeline, all, random);
+  health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
+  return {};
+}
+
+namespace {
+
+std::vector<api::EndpointInfo> describe(const ServerAddresses& addresses) {
+  std::vector<api::EndpointInfo> out;
+  const auto add = [&](const std::optional<NetAddress>& address, const char* transport,
+                       const char* path) {
+    if (address) out.push_back({transport, address->host, address->port, path});
+  };
+  add(addresses.mqtt, "tcp", "");
+  add(addresses.mqtts, "tls", "");
+  add(addresses.ws, "websocket", "/mqtt");
+  add(addresses.wss, "websocket_tls", "/mqtt");
+  return out;
+}
+
+}  // namespace
+
+Status Server::Impl::start_api() {
+  const std::string exports = options.data_directory + "/exports";
+  TRY(files.create_directories(exports));
+  api::ApiServerOptions server;
+  server.http.address = options.http.host;
+  server.http.port = options.http.port;
+  if (options.http_tls) server.http.tls = api::TlsOptions{options.tls_certificate, options.tls_key};
+  server.api = {kVersion, options.web_directory, exports, describe(addresses),
+                options.open_metrics};
+  const api::Services services{clock,
+                               metrics,
+                               *access,
+                               *twins,
+                               *pipeline,
+                               *pipeline,
+                               *pipeline,
+                               pipeline->raw_views(),
+                               pipeline->raw_views(),
+                               *commands,
+                               *health,
+                               *evaluators,
+                               *alarms,
+                               *rules,
+                               *rules,
+                               *history_book};
+  TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
+  addresses.http = {options.http.host, api->port()};
+  alarms->set_listener(
+      [this](const interfaces::AlarmItem& alarm) { api->live().alarm_changed(alarm); });
+  TRY(alarms->start(*journal));
+  TRY_ASSIGN(const auto link, access->make_setup_link());
+  if (link)
+    welcome = fmt::format("{}://{}/#/welcome/{}", options.http_tls ? "https" : "http",
+                          addresses.http.text(), *link);
+  maintenance = std::thread([this] { run_maintenance(); });
+  return {};
+}
+
+// -- running
+
+// Everybody who reads the journal has what lies before: recovery, history and alarms.
+stream::JournalOffset Server::Impl::journal_needed_from() const {
+  return std::min({pipeline->checkpointed_offset(), history->committed_offset(), alarms->offset()});
+}
+
+void Server::Impl::maintain() {
+  if (const Status trimmed = journal->trim(journal_needed_from()); !trimmed)
+    log_warning("server", "the journal was not trimmed: {}", trimmed.error().text());
+  if (!tls) return;
+  if (const auto changed = tls->reload_if_changed(); !changed)
+    log_warning("server", "the TLS certificate was not reloaded: {}", changed.error().text());
+  else if (*changed)
+    log_info("server", "the TLS certificate was reloaded");
+}
+
+void Server::Impl::run_maintenance() {
+  pthread_setname_np(pthread_self(), "maintenance");
+  std::unique_lock guard(stop_mutex);
+  while (!stop_wanted.wait_for(guard, std::chrono::seconds(10), [&] { return stopping; })) {
+    guard.unlock();
+    maintain();
+    guard.lock();
+  }
+}
+
+void Server::Impl::stop() {
+  {
+    const std::lock_guard guard(stop_mutex);
+    stopping = true;
+  }
+  stop_wanted.notify_all();
+  if (maintenance.joinable()) maintenance.join();
+  if (pipeline) pipeline->stop();
+  if (alarms) alarms->stop();
+  api.reset();
+  if (history_writer) history_writer->stop();
+  // The workers may still answer to an endpoint's shard.
+  workers.reset();
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
+  TRY(check_options(options));
+  raise_file_limit();
+  auto impl = std::make_unique<Impl>(options);
+  TRY(impl->open_registry());
+  TRY(impl->open_stream());
+  TRY(impl->listen_all());
+  TRY(impl->start_reading());
+  TRY(impl->start_api());
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+const ServerAddresses& Server::addresses() const { return impl_->addresses; }
+const stream::RecoveryReport& Server::recovery() const { return impl_->recovery; }
+const std::string& Server::welcome_link() const { return impl_->welcome; }
+
+Status Server::reload_tls() {
+  if (impl_->tls) TRY(impl_->tls->reload_if_changed());
+  if (impl_->options.http_tls) return impl_->api->reload_tls();
+  return {};
+}
+
+}  // namespace penstock::app

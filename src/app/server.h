@@ -1,0 +1,60 @@
+#pragma once
+// Penstock as a running thing: every room bound to the others, in the order they need each other.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/net.h"
+#include "base/result.h"
+#include "stream/pipeline.h"
+
+namespace penstock::app {
+
+struct ServerOptions {
+  std::string data_directory = ".penstock/data";
+  NetAddress http{"127.0.0.1", 8080};
+  std::optional<NetAddress> mqtt, mqtts, ws, wss;  ///< MQTT: TCP, TLS, WebSocket, both
+  std::string tls_certificate, tls_key;            ///< PEM; needed for mqtts, wss, http_tls
+  std::string tls_client_ca;                       ///< PEM; devices may then use certificates
+  bool tls_require_client_certificate = false;
+  bool http_tls = false;
+  bool allow_anonymous = false;  ///< on `mqtt` and `ws`: everybody may do everything
+  bool open_metrics = false;     ///< /metrics without a token from anywhere
+  uint32_t shards = 0;           ///< 0: one a core
+  std::string web_directory = "web/dist";
+  uint64_t history_memory_bytes = 512ULL << 20;
+  uint64_t packet_bytes_max = 1ULL << 20;
+  uint32_t connections_max = 100'000;  ///< MQTT, each shard
+  Duration checkpoint_interval = Duration::seconds(30);
+};
+
+/// What came of the addresses, with their real ports.
+struct ServerAddresses {
+  NetAddress http;
+  std::optional<NetAddress> mqtt, mqtts, ws, wss;
+};
+
+class Server {
+ public:
+  /// Opens the data folder, recovers, listens. Answers when it returns.
+  static Result<std::unique_ptr<Server>> start(const ServerOptions& options);
+  /// Stops in order: sockets first, then what is submitted settles, then a checkpoint.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  [[nodiscard]] const ServerAddresses& addresses() const;
+  [[nodiscard]] const stream::RecoveryReport& recovery() const;
+  /// The one-time link for the first administrator; empty once there is one.
+  [[nodiscard]] const std::string& welcome_link() const;
+  /// Certificates are read again where their files have changed; open connections keep theirs.
+  Status reload_tls();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penstock::app
