@@ -236,6 +236,15 @@ step('a chart shows 100,000 samples, zooms by drag and comes back', async (t) =>
   const asked = new URL((await again).url()).searchParams;
   const span = Date.parse(asked.get('to')) - Date.parse(asked.get('from'));
   assert.ok(span > 5 * 60e3 && span < 20 * 60e3, `zoomed to ${span} ms`);
+  // The same without a mouse: half as wide, then back in time.
+  const narrower = page.waitForResponse((r) => r.url().includes('/history?'));
+  await page.locator('.plot').first().focus();
+  await page.keyboard.press('+');
+  const half = new URL((await narrower).url()).searchParams;
+  assert.ok(Math.abs((Date.parse(half.get('to')) - Date.parse(half.get('from'))) * 2 - span) < 10, 'half the window');
+  const earlier = page.waitForResponse((r) => r.url().includes('/history?'));
+  await page.getByRole('button', { name: 'Earlier' }).click();
+  assert.ok(Date.parse(new URL((await earlier).url()).searchParams.get('to')) < Date.parse(half.get('to')), 'earlier');
   await page.getByRole('button', { name: 'Back to live' }).click();
   await page.getByRole('button', { name: 'Back to live' }).waitFor({ state: 'detached' });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ago, duration, full_time, long_duration, moment, number, plain, rate, slug, split_decimal, time_of_day, unit_symbol, value_text, zone_name } from './format';
+import { ago, duration, full_time, long_duration, moment, number, plain, rate, slug, split_decimal, time_of_day, unit_symbol, value_text, zone_name, words } from './format';
 import { curve_of, extend, usual_step } from './curves';
 import { rule_words } from './rules';
 import { payload, snippets } from './snippets';
@@ -76,6 +76,12 @@ test('a curve has a hole where data are missing, and none where they are not', (
   const single = curve_of({ ...series, avg: undefined, min: undefined, max: undefined, v: [true, false, 'x', 4, null] } as Series, null);
   assert.deepEqual(single.v, [1, 0, null, null, 4, null]);
   assert.equal(single.low, null);
+});
+
+test('a key is said in words', () => {
+  assert.equal(words('motor.bearing_temperature'), 'Bearing temperature');
+  assert.equal(words('dischargePressure'), 'Discharge pressure');
+  assert.equal(words('__'), '__');
 });
 
 test('rules read as sentences', () => {
