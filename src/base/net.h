@@ -64,6 +64,10 @@ class Net {
   virtual Result<SocketHandle> accept(SocketHandle listener) = 0;
   virtual IoOutcome read(SocketHandle socket, std::span<std::byte> out) = 0;
   virtual IoOutcome write(SocketHandle socket, ByteView bytes) = 0;
+  /// Tells the peer that no more comes; it may still send. What was written is delivered.
+  virtual void end_writes(SocketHandle socket) = 0;
+  /// With bytes of the peer not yet read, what was written last may never reach it (RFC 1122,
+  /// 4.2.2.13).
   virtual void close(SocketHandle socket) = 0;
   virtual std::unique_ptr<Poller> make_poller() = 0;
 };

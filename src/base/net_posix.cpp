@@ -168,6 +168,7 @@ class SystemNet final : public Net {
   IoOutcome write(SocketHandle socket, ByteView bytes) override {
     return outcome(::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL), false);
   }
+  void end_writes(SocketHandle socket) override { ::shutdown(socket, SHUT_WR); }
   void close(SocketHandle socket) override { ::close(socket); }
   std::unique_ptr<Poller> make_poller() override { return std::make_unique<EpollPoller>(); }
 

@@ -250,7 +250,9 @@ void Broker::on_disconnect(Connection& c, const Frame& frame) {
     c.session->subscriber->persistent = c.session->persistent();
     journal(c.session->persistent() ? Record::kSessionOpen : Record::kSessionEnd,
             c.session->client_id, [&](Bytes& out) {
-              if (c.session->persistent()) append_le<uint32_t>(out, c.session->expiry_s);
+              if (!c.session->persistent()) return;
+              append_le<uint32_t>(out, c.session->expiry_s);
+              append_text(out, c.session->owner);
             });
   }
   end_connection(c, packet.reason == Reason::kDisconnectWithWill, "client said goodbye");
@@ -276,9 +278,15 @@ Reason to_reason(AuthFailure failure) {
 
 void Broker::refuse_connect(Connection& c, Reason reason) {
   Bytes out;
-  if (c.version == 5)
-    encode_connack_5(out, false, reason, {});
-  else
+  if (c.version == 5) {
+    Properties p;
+    if (const std::string_view why = explain(reason); !why.empty()) p.reason_string = why;
+    encode_connack_5(out, false, reason, p);
+    if (c.packet_size_max > 0 && out.size() > c.packet_size_max) {
+      out.clear();
+      encode_connack_5(out, false, reason, {});
+    }
+  } else
     encode_connack_3(out, false, connack_code_3(reason));
   host_.send(c.id, out);
   end_connection(c, false, "refused");
@@ -362,11 +370,12 @@ void Broker::on_authenticated(ConnectionId id,
 
   // 3.1.4-3: an older connection of this client gives way.
   const auto known = sessions_.find(client_id);
+  const std::string owner = std::to_string((*outcome)->organisation.value) + '/' + (*outcome)->name;
+  if (known != sessions_.end() && !known->second->owner.empty() && known->second->owner != owner) {
+    count_->refused_auth.add();
+    return refuse_connect(*c, Reason::kClientIdNotValid);  // somebody else's, with its messages
+  }
   if (known != sessions_.end() && known->second->connection) {
-    if (known->second->principal->name != (*outcome)->name) {
-      count_->refused_auth.add();
-      return refuse_connect(*c, Reason::kClientIdNotValid);  // somebody else's
-    }
     count_->taken_over.add();
     // Ends the session too where it does not outlive its connection, or is unwanted now.
     if (Connection* old = find(known->second->connection))
@@ -384,7 +393,9 @@ void Broker::on_authenticated(ConnectionId id,
   Session& session = make_session(client_id);
   c->session = &session;
   session.principal = *outcome;
+  session.owner = owner;
   session.connection = c->id;
+  revoke_subscriptions(session);
   session.will_due = {};
   session.will.reset();
   if (packet.has_will) {
@@ -415,11 +426,14 @@ void Broker::on_authenticated(ConnectionId id,
   c->state = Connection::State::kOpen;
   count_->connects.add();
   if (session.persistent())
-    journal(Record::kSessionOpen, client_id,
-            [&](Bytes& out) { append_le<uint32_t>(out, session.expiry_s); });
+    journal(Record::kSessionOpen, client_id, [&](Bytes& out) {
+      append_le<uint32_t>(out, session.expiry_s);
+      append_text(out, session.owner);
+    });
   tell_facts(session);
   host_.on_presence(*session.principal, client_id, true, c->peer.address);
   if (!send_connack(*c, present)) return end_connection(*c, false, "no packet fits its limit");
+  begin_resend(session);
   resend(session, *c);
   pump(session);
   // Packets the client sent behind CONNECT without waiting.
@@ -476,6 +490,11 @@ void Broker::on_tick() {
   if (--sys_countdown_ == 0) {
     sys_countdown_ = 10;
     publish_sys();
+    std::erase_if(retained_, [this](const auto& entry) {
+      if (!entry.second->expired(host_.now())) return false;
+      retained_bytes_ -= entry.second->weight();
+      return true;
+    });
   }
 }
 

@@ -119,25 +119,37 @@ class Broker {
   /// Finds who wants it and hands it out; what must survive is journalled first. True where anybody
   /// wants it.
   bool route(const MessagePtr& message);
-  void collect_targets(const Message& message, std::vector<Target>& targets);
-  void dispatch(const MessagePtr& message, const std::vector<Target>& targets, bool persistent);
+  void collect_targets(std::string_view topic, std::string_view publisher,
+                       std::vector<Target>& targets);
+  void journal_publish(const Message& message, const std::vector<Target>& targets,
+                       bool from_retained);
+  void hand_out(const MessagePtr& message, std::vector<Target>& targets);
+  void dispatch(const MessagePtr& message, const std::vector<Target>& targets);
+  [[nodiscard]] bool retained_fits(const Publish& p) const;
   void set_retained(const MessagePtr& message, bool tell_others);
   void deliver(Session& session, Delivery delivery);
   void pump(Session& session);
-  void transmit(Session& session, Connection& c, const Delivery& delivery, uint16_t packet_id,
-                bool dup);
+  [[nodiscard]] Properties properties_for(const Delivery& delivery) const;
+  [[nodiscard]] bool fits(const Connection& c, const Delivery& delivery) const;
+  static void use_alias(Connection& c, PublishHeader& header, Properties& properties,
+                        ByteView payload);
+  void transmit(Connection& c, const Delivery& delivery, uint16_t packet_id, bool dup);
+  static void begin_resend(Session& session);
   void resend(Session& session, Connection& c);
   void on_puback(Connection& c, const Frame& frame);
   void on_pubrec(Connection& c, const Frame& frame);
   void on_pubrel(Connection& c, const Frame& frame);
   void on_pubcomp(Connection& c, const Frame& frame);
   void finish_in_flight(Session& session, uint16_t packet_id);
+  void remove_in_flight(Session& session, uint16_t packet_id);
 
   // -- subscriptions (broker_subscribe.cpp)
   void on_subscribe(Connection& c, const Frame& frame);
   void on_unsubscribe(Connection& c, const Frame& frame);
   void index_subscription(const Session& session, std::string_view filter,
                           const SubscriptionOptions& options);
+  void revoke_subscriptions(Session& session);
+  bool drop_subscription(Session& session, std::string_view filter);
   void unindex_subscription(std::string_view client_id, std::string_view filter);
   void send_retained(Session& session, std::string_view filter, const SubscriptionOptions& options);
   void publish_sys();
@@ -172,6 +184,7 @@ class Broker {
   bool replaying_ = false;
   Publish publish_;  // reused, so that its vectors keep their memory
   Bytes scratch_;
+  std::vector<Target> targets_;  // likewise
 };
 
 }  // namespace penstock::interop::mqtt

@@ -23,7 +23,7 @@ struct Broker::Connection {
   bool problem_information = true;
   bool expiry_shortened = false, id_assigned = false, keep_alive_set = false;
   std::vector<std::string> aliases_in;
-  std::unordered_map<std::string, uint16_t> aliases_out;
+  std::map<std::string, uint16_t, std::less<>> aliases_out;
 };
 
 struct Broker::Counters {
@@ -43,7 +43,7 @@ struct Broker::Target {
 
 /// kMqtt journal records; numbers on disk. Each: u8 record, text client id, fields.
 enum class Broker::Record : uint8_t {
-  kSessionOpen = 1,  // u32 expiry
+  kSessionOpen = 1,  // u32 expiry, text owner
   kSessionGone = 2,  // i64 since: connection ended, session stays
   kSessionEnd = 3,   //
   kSubscribe = 4,    // text filter, options

@@ -65,7 +65,12 @@ void Broker::acknowledge_publish(Connection& c, const Publish& p, Reason reason,
     return;
   }
   Bytes out;
-  encode_ack(out, type, c.version, p.packet_id, reason);
+  encode_ack(out, type, c.version, p.packet_id, reason,
+             c.problem_information ? explain(reason) : std::string_view());
+  if (c.packet_size_max > 0 && out.size() > c.packet_size_max) {
+    out.clear();  // without the sentence (3.4.2.2.2)
+    encode_ack(out, type, c.version, p.packet_id, reason);
+  }
   if (p.qos == 1 || static_cast<uint8_t>(reason) >= 0x80)
     if (c.open_publishes > 0) --c.open_publishes;
   // Acknowledgements keep the order of their publishes: this one may not overtake those that wait
@@ -95,6 +100,11 @@ void Broker::accept_publish(Connection& c, const Publish& p) {
     if (p.qos == 0) return disconnect(c, Reason::kNotAuthorized, true);
     return acknowledge_publish(c, p, Reason::kNotAuthorized, false);
   }
+  if (p.retain && !retained_fits(p)) {
+    count_->quota.add();
+    if (c.version == 5 && p.qos > 0)
+      return acknowledge_publish(c, p, Reason::kQuotaExceeded, false);
+  }
   count_->publishes_in.add();
   const PublishOutcome outcome = host_.on_publish(*session.principal, p.topic, p.payload, p.qos);
   if (outcome == PublishOutcome::kRefusedQuota) {
@@ -109,16 +119,19 @@ void Broker::accept_publish(Connection& c, const Publish& p) {
               [&](Bytes& out) { append_le<uint16_t>(out, p.packet_id); });
   }
   bool wanted = outcome == PublishOutcome::kAccepted;
-  if (p.retain || !index_.empty()) {
+  std::vector<Target> targets = std::exchange(targets_, {});
+  targets.clear();
+  collect_targets(p.topic, session.client_id, targets);
+  if (p.retain || !targets.empty()) {
     const MessagePtr message = make_message(p, session.client_id);
     if (p.retain) set_retained(message, true);
-    wanted = route(message) || wanted;
+    wanted = !targets.empty() || wanted;
+    hand_out(message, targets);
   }
+  targets_ = std::move(targets);
   // Reason 0x10 tells a 5.0 client that nobody listens; it is optional, and says nothing of QoS 2
   // yet.
-  const bool nobody = !wanted && !p.retain && c.version == 5 && p.qos == 1;
-  if (!wanted && p.retain && c.version == 5 && p.qos == 1)
-    return acknowledge_publish(c, p, Reason::kNoMatchingSubscribers, false);
+  const bool nobody = !wanted && c.version == 5 && p.qos == 1;
   acknowledge_publish(c, p, nobody ? Reason::kNoMatchingSubscribers : Reason::kSuccess, !nobody);
 }
 
@@ -145,7 +158,9 @@ MessagePtr Broker::make_message(const Publish& p, std::string_view publisher) {
 
 // -- routing
 
-void Broker::collect_targets(const Message& message, std::vector<Target>& targets) {
+void Broker::collect_targets(std::string_view topic, std::string_view publisher,
+                             std::vector<Target>& targets) {
+  if (index_.empty()) return;
   struct Group {
     std::string_view name;
     std::vector<const SubscriptionIndex::Entry*> members;
@@ -162,8 +177,8 @@ void Broker::collect_targets(const Message& message, std::vector<Target>& target
     target.retain_as_published = target.retain_as_published || entry.options.retain_as_published;
     if (entry.options.id) target.ids.push_back(entry.options.id);
   };
-  index_.match(message.topic, [&](const SubscriptionIndex::Entry& entry) {
-    if (entry.options.no_local && entry.subscriber->client_id == message.publisher) return;
+  index_.match(topic, [&](const SubscriptionIndex::Entry& entry) {
+    if (entry.options.no_local && entry.subscriber->client_id == publisher) return;
     if (entry.group.empty()) return add(entry);
     const auto it = std::find_if(groups.begin(), groups.end(),
                                  [&](const Group& g) { return g.name == entry.group; });
@@ -179,7 +194,7 @@ void Broker::collect_targets(const Message& message, std::vector<Target>& target
       if (member->subscriber->connected) here.push_back(member);
     const auto& from = here.empty() ? group.members : here;
     const SubscriptionIndex::Entry& chosen =
-        *from[index_.next_turn(group.name, message.topic) % from.size()];
+        *from[index_.next_turn(group.name, topic) % from.size()];
     Target& target = targets.emplace_back();
     target.subscriber = chosen.subscriber;
     target.qos = chosen.options.qos;
@@ -189,10 +204,31 @@ void Broker::collect_targets(const Message& message, std::vector<Target>& target
 }
 
 bool Broker::route(const MessagePtr& message) {
-  if (index_.empty()) return false;
   std::vector<Target> targets;
-  collect_targets(*message, targets);
-  if (targets.empty()) return false;
+  collect_targets(message->topic, message->publisher, targets);
+  hand_out(message, targets);
+  return !targets.empty();
+}
+
+void Broker::journal_publish(const Message& message, const std::vector<Target>& targets,
+                             bool from_retained) {
+  journal(Record::kPublish, {}, [&](Bytes& out) {
+    write_message(out, message);
+    append_le<uint32_t>(out, static_cast<uint32_t>(targets.size()));
+    for (const Target& t : targets) {
+      append_text(out, t.subscriber->client_id);
+      append_le<uint8_t>(out, std::min(t.qos, message.qos));
+      const bool retain = from_retained || (t.retain_as_published && message.retain);
+      append_le<uint8_t>(out, retain ? 1 : 0);
+      append_le<uint32_t>(out, static_cast<uint32_t>(t.ids.size()));
+      for (const uint32_t id : t.ids) append_le<uint32_t>(out, id);
+    }
+  });
+}
+
+// `targets` keeps those who need no record.
+void Broker::hand_out(const MessagePtr& message, std::vector<Target>& targets) {
+  if (targets.empty()) return;
   const auto survives = [&](const Target& t) {
     return t.subscriber->persistent && std::min(t.qos, message->qos) > 0;
   };
@@ -200,29 +236,18 @@ bool Broker::route(const MessagePtr& message) {
   for (const Target& target : targets)
     if (survives(target)) persistent.push_back(target);
   if (!persistent.empty()) {
-    journal(Record::kPublish, {}, [&](Bytes& out) {
-      write_message(out, *message);
-      append_le<uint32_t>(out, static_cast<uint32_t>(persistent.size()));
-      for (const Target& t : persistent) {
-        append_text(out, t.subscriber->client_id);
-        append_le<uint8_t>(out, std::min(t.qos, message->qos));
-        append_le<uint8_t>(out, t.retain_as_published && message->retain ? 1 : 0);
-        append_le<uint32_t>(out, static_cast<uint32_t>(t.ids.size()));
-        for (const uint32_t id : t.ids) append_le<uint32_t>(out, id);
-      }
-    });
+    journal_publish(*message, persistent, false);
     // Only what is on record is handed on: whatever a subscriber answers comes after it in the
     // journal.
     host_.when_durable([this, message, persistent](bool ok) {
-      if (ok) dispatch(message, persistent, true);
+      if (ok) dispatch(message, persistent);
     });
+    std::erase_if(targets, survives);
   }
-  std::erase_if(targets, survives);
-  dispatch(message, targets, false);
-  return true;
+  dispatch(message, targets);
 }
 
-void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targets, bool) {
+void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targets) {
   std::vector<Bytes> elsewhere(host_.shards());
   for (const Target& target : targets) {
     const uint8_t qos = std::min(target.qos, message->qos);
@@ -253,6 +278,16 @@ void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targ
       host_.post(shard, std::make_shared<const Bytes>(std::move(elsewhere[shard])));
 }
 
+bool Broker::retained_fits(const Publish& p) const {
+  if (p.payload.empty()) return true;  // clears
+  const auto it = retained_.find(p.topic);
+  const size_t old = it == retained_.end() ? 0 : it->second->weight();
+  const size_t weight =
+      sizeof(Message) + p.topic.size() + p.payload.size() + p.raw_properties.size();
+  return (it != retained_.end() || retained_.size() < limits_.retained_messages_max) &&
+         retained_bytes_ - old + weight <= limits_.retained_bytes_max;
+}
+
 void Broker::set_retained(const MessagePtr& message, bool tell_others) {
   const auto it = retained_.find(message->topic);
   const size_t old = it == retained_.end() ? 0 : it->second->weight();
@@ -263,10 +298,7 @@ void Broker::set_retained(const MessagePtr& message, bool tell_others) {
   } else {
     const bool fits = (it != retained_.end() || retained_.size() < limits_.retained_messages_max) &&
                       retained_bytes_ - old + message->weight() <= limits_.retained_bytes_max;
-    if (!fits) {
-      count_->quota.add();
-      return;
-    }
+    if (!fits) return;  // the publisher was told, or it is counted (retained_fits)
     retained_bytes_ += message->weight() - old;
     if (it == retained_.end())
       retained_.emplace(message->topic, message);
@@ -291,9 +323,12 @@ void Broker::deliver(Session& session, Delivery delivery) {
       count_->dropped_slow.add();
       return;
     }
+    if (!fits(*c, delivery)) {
+      count_->dropped_too_large.add();
+      return;
+    }
     // Behind what is queued, so that messages of one topic keep their order.
-    if (!session.outbox || session.outbox->queue.empty())
-      return transmit(session, *c, delivery, 0, false);
+    if (!session.outbox || session.outbox->queue.empty()) return transmit(*c, delivery, 0, false);
   }
   if (!session.outbox) session.outbox = std::make_unique<Outbox>();
   Outbox& box = *session.outbox;
@@ -329,19 +364,12 @@ void Broker::pump(Session& session) {
       drop(count_->dropped_expired);
       continue;
     }
-    if (c->packet_size_max > 0) {
-      // The client cannot take it (3.1.2-24): as if it had been delivered.
-      const PublishHeader header{c->version,   false, delivery.retain,
-                                 delivery.qos, 1,     delivery.message->topic};
-      const size_t size =
-          publish_size(header, {}, delivery.message->payload) + delivery.message->properties.size();
-      if (size > c->packet_size_max) {
-        drop(count_->dropped_too_large);
-        continue;
-      }
+    if (!fits(*c, delivery)) {  // as if it had been delivered (3.1.2-25)
+      drop(count_->dropped_too_large);
+      continue;
     }
     if (delivery.qos == 0) {
-      transmit(session, *c, delivery, 0, false);
+      transmit(*c, delivery, 0, false);
       continue;
     }
     while (box.in_flight.contains(box.next_id) || box.next_id == 0) ++box.next_id;
@@ -365,83 +393,112 @@ void Broker::pump(Session& session) {
         const auto flight = it->second->outbox->in_flight.find(id);
         if (!now || flight == it->second->outbox->in_flight.end()) return;
         flight->second.state = Outbox::InFlight::State::kSent;
-        transmit(*it->second, *now, flight->second.delivery, id, false);
+        transmit(*now, flight->second.delivery, id, false);
       });
       continue;
     }
-    transmit(session, *c, delivery, id, false);
+    transmit(*c, delivery, id, false);
   }
 }
 
-void Broker::transmit(Session&, Connection& c, const Delivery& delivery, uint16_t packet_id,
-                      bool dup) {
+// What goes with a message to a 5.0 client: the publisher's properties without the alias, the time
+// that is left (3.3.2.3.3), the client's own identifiers. Views into the message.
+Properties Broker::properties_for(const Delivery& delivery) const {
+  const Message& m = *delivery.message;
+  Properties properties;
+  if (!m.properties.empty()) {
+    CHECK(decode_publish_properties(m.properties, properties) == Reason::kSuccess);  // was decoded
+    properties.topic_alias.reset();
+  }
+  if (m.expiry_s > 0) {
+    const auto waited =
+        static_cast<uint32_t>(std::max<int64_t>((host_.now() - m.received).us / 1'000'000, 0));
+    properties.message_expiry_s = m.expiry_s > waited ? m.expiry_s - waited : 1;
+  }
+  properties.subscription_ids = delivery.subscription_ids;
+  return properties;
+}
+
+bool Broker::fits(const Connection& c, const Delivery& delivery) const {
+  if (c.packet_size_max == 0) return true;
+  const Message& m = *delivery.message;
+  const PublishHeader header{c.version, false, delivery.retain, delivery.qos, 1, m.topic};
+  const Properties properties = c.version == 5 ? properties_for(delivery) : Properties{};
+  return publish_size(header, properties, m.payload) <= c.packet_size_max;
+}
+
+// A topic that the client has seen becomes a number, as long as it grants numbers (3.3.2.3.4).
+void Broker::use_alias(Connection& c, PublishHeader& header, Properties& properties,
+                       ByteView payload) {
+  const auto known = c.aliases_out.find(header.topic);
+  const std::string_view topic = header.topic;
+  if (known != c.aliases_out.end()) {
+    properties.topic_alias = known->second;
+    header.topic = {};
+  } else if (c.aliases_out.size() < c.alias_maximum) {
+    properties.topic_alias = static_cast<uint16_t>(c.aliases_out.size() + 1);
+  } else {
+    return;
+  }
+  if (c.packet_size_max > 0 && publish_size(header, properties, payload) > c.packet_size_max) {
+    properties.topic_alias.reset();
+    header.topic = topic;
+    return;
+  }
+  if (known == c.aliases_out.end()) c.aliases_out.emplace(topic, *properties.topic_alias);
+}
+
+void Broker::transmit(Connection& c, const Delivery& delivery, uint16_t packet_id, bool dup) {
   const Message& m = *delivery.message;
   Properties properties;
   PublishHeader header{c.version, dup, delivery.retain, delivery.qos, packet_id, m.topic};
   if (c.version == 5) {
-    if (!m.properties.empty()) {
-      // Parsed as the publisher sent it, so this cannot fail; the views point into the message.
-      Bytes framed;
-      append_le<uint8_t>(framed, 0);  // a topic of one letter, then the block
-      append_le<uint8_t>(framed, 1);
-      append_le<uint8_t>(framed, 't');
-      size_t left = m.properties.size();
-      do {
-        append_le<uint8_t>(framed, static_cast<uint8_t>((left & 127) | (left > 127 ? 128 : 0)));
-        left >>= 7;
-      } while (left > 0);
-      append_bytes(framed, m.properties);
-      scratch_ = std::move(framed);
-      Publish parsed;
-      CHECK(decode_publish({PacketType::kPublish, 0, scratch_, scratch_.size()}, 5, parsed) ==
-            Reason::kSuccess);
-      properties = std::move(parsed.properties);
-      properties.topic_alias.reset();
-    }
-    if (m.expiry_s > 0) {
-      const auto waited =
-          static_cast<uint32_t>(std::max<int64_t>((host_.now() - m.received).us / 1'000'000, 0));
-      properties.message_expiry_s = m.expiry_s > waited ? m.expiry_s - waited : 1;  // 3.3.2.3.3
-      if (waited == 0 && properties.message_expiry_s) properties.message_expiry_s = m.expiry_s;
-    }
-    properties.subscription_ids = delivery.subscription_ids;
-    if (c.alias_maximum > 0) {
-      const auto it = c.aliases_out.find(m.topic);
-      if (it != c.aliases_out.end()) {
-        properties.topic_alias = it->second;
-        header.topic = {};
-      } else if (c.aliases_out.size() < c.alias_maximum) {
-        const auto alias = static_cast<uint16_t>(c.aliases_out.size() + 1);
-        c.aliases_out[m.topic] = alias;
-        properties.topic_alias = alias;
-      }
-    }
+    properties = properties_for(delivery);
+    if (c.alias_maximum > 0) use_alias(c, header, properties, m.payload);
   }
-  Bytes out;
-  encode_publish(out, header, properties, m.payload);
-  if (c.packet_size_max > 0 && out.size() > c.packet_size_max && delivery.qos == 0) {
-    count_->dropped_too_large.add();
-    return;
-  }
+  scratch_.clear();
+  encode_publish(scratch_, header, properties, m.payload);
   count_->publishes_out.add();
-  host_.send(c.id, out);
+  host_.send(c.id, scratch_);
 }
 
-// 4.4: after a reconnect everything unacknowledged goes out again, in order.
-void Broker::resend(Session& session, Connection& c) {
+// 4.4: after a reconnect everything unacknowledged goes out again, in order; no more of it at once
+// than the client wants open (3.1.2.11.3).
+void Broker::begin_resend(Session& session) {
   if (!session.outbox) return;
-  for (const uint16_t id : session.outbox->order) {
-    const auto it = session.outbox->in_flight.find(id);
-    if (it == session.outbox->in_flight.end()) continue;
-    if (it->second.state == Outbox::InFlight::State::kReleased) {
+  session.outbox->to_resend = 0;
+  for (auto& [id, flight] : session.outbox->in_flight) {
+    flight.to_resend = true;
+    ++session.outbox->to_resend;
+  }
+}
+
+void Broker::resend(Session& session, Connection& c) {
+  if (!session.outbox || session.outbox->to_resend == 0) return;
+  Outbox& box = *session.outbox;
+  std::vector<uint16_t> given_up;
+  size_t open = box.in_flight.size() - box.to_resend;
+  for (const uint16_t id : box.order) {
+    Outbox::InFlight& flight = box.in_flight.at(id);
+    if (!flight.to_resend) continue;
+    if (open >= c.receive_maximum) break;
+    flight.to_resend = false;
+    --box.to_resend;
+    if (flight.state == Outbox::InFlight::State::kReleased) {
       Bytes out;
       encode_ack(out, PacketType::kPubrel, c.version, id, Reason::kSuccess);
       host_.send(c.id, out);
+    } else if (!fits(c, flight.delivery)) {
+      count_->dropped_too_large.add();
+      given_up.push_back(id);
       continue;
+    } else {
+      flight.state = Outbox::InFlight::State::kSent;
+      transmit(c, flight.delivery, id, true);
     }
-    it->second.state = Outbox::InFlight::State::kSent;
-    transmit(session, c, it->second.delivery, id, true);
+    ++open;
   }
+  for (const uint16_t id : given_up) remove_in_flight(session, id);
 }
 
 void Broker::on_writable(ConnectionId id) {
@@ -452,15 +509,21 @@ void Broker::on_writable(ConnectionId id) {
 // -- acknowledgements from the subscriber
 
 void Broker::finish_in_flight(Session& session, uint16_t packet_id) {
+  remove_in_flight(session, packet_id);
+  if (Connection* c = find(session.connection)) resend(session, *c);
+  pump(session);
+}
+
+void Broker::remove_in_flight(Session& session, uint16_t packet_id) {
   Outbox& box = *session.outbox;
   const auto it = box.in_flight.find(packet_id);
   const uint64_t message = it->second.delivery.message->id;
+  if (it->second.to_resend) --box.to_resend;
   box.in_flight.erase(it);
   box.order.erase(std::find(box.order.begin(), box.order.end(), packet_id));
   if (session.persistent())
     journal(Record::kDone, session.client_id,
             [&](Bytes& out) { append_le<uint64_t>(out, message); });
-  pump(session);
 }
 
 void Broker::on_puback(Connection& c, const Frame& frame) {
@@ -548,10 +611,10 @@ void Broker::publish_from_platform(std::string_view topic, ByteView payload, uin
   p.qos = qos;
   const MessagePtr message = make_message(p, {});
   std::vector<Target> targets;
-  collect_targets(*message, targets);
+  collect_targets(topic, {}, targets);
   const bool connected = std::any_of(targets.begin(), targets.end(),
                                      [](const Target& t) { return t.subscriber->connected; });
-  route(message);
+  hand_out(message, targets);
   host_.when_durable([connected, done = std::move(done)](bool ok) { done(ok && connected); });
 }
 

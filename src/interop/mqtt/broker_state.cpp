@@ -52,6 +52,8 @@ SubscriptionOptions read_options(ByteReader& in) {
 
 namespace {
 
+constexpr uint32_t kSectionVersion = 2;
+
 std::vector<uint32_t> read_ids(ByteReader& in) {
   std::vector<uint32_t> ids;
   for (auto left = in.le<uint32_t>(); in.ok() && left > 0; --left) ids.push_back(in.le<uint32_t>());
@@ -94,6 +96,33 @@ void Broker::end_session(const std::string& client_id) {
   session.subscriber->connected = false;
   subscribers_.erase(client_id);
   sessions_.erase(it);
+}
+
+// Rights may have gone since the session subscribed.
+void Broker::revoke_subscriptions(Session& session) {
+  std::vector<std::string> revoked;
+  for (const auto& [filter, options] : session.subscriptions) {
+    const auto shared = parse_shared(filter);
+    if (!may_subscribe(*session.principal, shared ? shared->filter : std::string_view(filter)))
+      revoked.push_back(filter);
+  }
+  for (const std::string& filter : revoked) {
+    count_->denied_subscribe.add();
+    drop_subscription(session, filter);
+  }
+}
+
+bool Broker::drop_subscription(Session& session, std::string_view filter) {
+  if (session.subscriptions.erase(std::string(filter)) == 0) return false;
+  unindex_subscription(session.client_id, filter);
+  Bytes message;
+  append_le<uint8_t>(message, static_cast<uint8_t>(Wire::kUnsubscribe));
+  append_text(message, session.client_id);
+  append_text(message, filter);
+  tell_shards(message);
+  if (session.persistent())
+    journal(Record::kUnsubscribe, session.client_id, [&](Bytes& out) { append_text(out, filter); });
+  return true;
 }
 
 void Broker::fire_will(Session& session) {
@@ -197,7 +226,7 @@ void Broker::journal(Record record, std::string_view client_id,
 
 // A section: u32 version; retained messages; sessions.
 void Broker::snapshot(Bytes& out) const {
-  append_le<uint32_t>(out, 1);
+  append_le<uint32_t>(out, kSectionVersion);
   append_le<uint32_t>(out, static_cast<uint32_t>(retained_.size()));
   for (const auto& [topic, message] : retained_) write_message(out, *message);
   uint32_t kept = 0;
@@ -209,6 +238,7 @@ void Broker::snapshot(Bytes& out) const {
 
 void Broker::write_session(Bytes& out, const Session& s) const {
   append_text(out, s.client_id);
+  append_text(out, s.owner);
   append_le<uint32_t>(out, s.expiry_s);
   append_le<int64_t>(out, s.connection ? 0 : s.gone_since.us);
   append_le<uint32_t>(out, static_cast<uint32_t>(s.subscriptions.size()));
@@ -244,6 +274,7 @@ void Broker::write_session(Bytes& out, const Session& s) const {
 
 bool Broker::read_session(ByteReader& in) {
   const std::string client(in.text());
+  std::string owner(in.text());
   const auto expiry = in.le<uint32_t>();
   const Timestamp gone{in.le<int64_t>()};
   const bool ours = at_home(client);
@@ -258,6 +289,7 @@ bool Broker::read_session(ByteReader& in) {
     s.subscriber = subscriber;
   }
   s.expiry_s = expiry;
+  s.owner = std::move(owner);
   s.gone_since = gone.us == 0
                      ? host_.now()
                      : gone;  // connected when the snapshot was taken: gone since the crash
@@ -293,7 +325,7 @@ bool Broker::read_session(ByteReader& in) {
 Status Broker::restore(ByteView section, uint32_t) {
   replaying_ = true;
   ByteReader in(section);
-  bool good = in.le<uint32_t>() == 1;
+  bool good = in.le<uint32_t>() == kSectionVersion;
   for (auto left = in.le<uint32_t>(); good && in.ok() && left > 0; --left)
     set_retained(read_message(in), false);
   for (auto left = in.le<uint32_t>(); good && in.ok() && left > 0; --left) good = read_session(in);
@@ -323,6 +355,7 @@ void Broker::replay(ByteView record) {
       if (!at_home(client)) break;
       Session& s = make_session(client);
       s.expiry_s = expiry;
+      s.owner = in.text();
       s.gone_since = host_.now();
       break;
     }

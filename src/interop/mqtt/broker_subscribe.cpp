@@ -23,7 +23,7 @@ void Broker::on_subscribe(Connection& c, const Frame& frame) {
   Session& session = *c.session;
   std::vector<Reason> reasons;
   struct Wanted {
-    std::string_view filter;
+    std::string filter;
     SubscriptionOptions options;
     bool fresh;
   };
@@ -63,25 +63,25 @@ void Broker::on_subscribe(Connection& c, const Frame& frame) {
         write_options(out, options);
       });
     reasons.push_back(static_cast<Reason>(entry.qos));
-    accepted.push_back({entry.filter, options, fresh});
+    accepted.push_back({std::string(entry.filter), options, fresh});
   }
+  std::erase_if(accepted, [](const Wanted& w) {  // 4.8.2: no retained messages for shared ones
+    return parse_shared(w.filter) || w.options.retain_handling == 2 ||
+           (w.options.retain_handling == 1 && !w.fresh);
+  });
   Bytes out;
   encode_suback(out, c.version, packet.packet_id, reasons);
-  if (session.persistent()) {
-    host_.when_durable([this, id = c.id, out](bool ok) {
-      if (ok)
-        host_.send(id, out);
-      else
-        host_.close(id);
-    });
-  } else {
-    host_.send(c.id, out);
-  }
-  for (const Wanted& w : accepted) {
-    if (parse_shared(w.filter)) continue;  // 4.8.2: no retained messages for shared ones
-    if (w.options.retain_handling == 0 || (w.options.retain_handling == 1 && w.fresh))
-      send_retained(session, w.filter, w.options);
-  }
+  const auto answer = [this](Session& to, ConnectionId id, ByteView suback,
+                             const std::vector<Wanted>& retained) {
+    host_.send(id, suback);
+    for (const Wanted& w : retained) send_retained(to, w.filter, w.options);
+  };
+  if (!session.persistent()) return answer(session, c.id, out, accepted);
+  host_.when_durable([this, id = c.id, out, accepted, answer](bool ok) {
+    Connection* still = find(id);
+    if (still && ok) answer(*still->session, id, out, accepted);
+    if (still && !ok) host_.close(id);
+  });
 }
 
 void Broker::on_unsubscribe(Connection& c, const Frame& frame) {
@@ -95,22 +95,19 @@ void Broker::on_unsubscribe(Connection& c, const Frame& frame) {
     if ((shared && shared->filter.empty()) ||
         !valid_filter(shared ? shared->filter : filter, {65'535, 65'535}))
       return protocol_failure(c, Reason::kMalformedPacket);
-    const bool had = session.subscriptions.erase(std::string(filter)) > 0;
+    const bool had = drop_subscription(session, filter);
     reasons.push_back(had ? Reason::kSuccess : Reason::kNoSubscriptionExisted);
-    if (!had) continue;
-    unindex_subscription(session.client_id, filter);
-    Bytes message;
-    append_le<uint8_t>(message, static_cast<uint8_t>(Wire::kUnsubscribe));
-    append_text(message, session.client_id);
-    append_text(message, filter);
-    tell_shards(message);
-    if (session.persistent())
-      journal(Record::kUnsubscribe, session.client_id,
-              [&](Bytes& out) { append_text(out, filter); });
   }
   Bytes out;
   encode_unsuback(out, c.version, packet.packet_id, reasons);
-  host_.send(c.id, out);
+  if (!session.persistent()) return host_.send(c.id, out);
+  host_.when_durable([this, id = c.id, out](bool ok) {
+    if (!find(id)) return;
+    if (ok)
+      host_.send(id, out);
+    else
+      host_.close(id);
+  });
 }
 
 void Broker::index_subscription(const Session& session, std::string_view filter,
@@ -139,9 +136,19 @@ void Broker::send_retained(Session& session, std::string_view filter,
     if (message->expired(host_.now())) return;
     Delivery delivery{message, std::min(message->qos, options.qos), true, {}};
     if (options.id) delivery.subscription_ids.push_back(options.id);
-    // What survives must be on record before it is promised; retained messages are sent again on
-    // the next SUBSCRIBE.
-    deliver(session, std::move(delivery));
+    if (delivery.qos == 0 || !session.persistent()) return deliver(session, std::move(delivery));
+    // On record before it is sent, as every message of a session that survives.
+    std::vector<Target> one(1);
+    one[0].subscriber = session.subscriber;
+    one[0].qos = delivery.qos;
+    one[0].ids = delivery.subscription_ids;
+    journal_publish(*message, one, true);
+    host_.when_durable([this, client = session.client_id, delivery](bool ok) {
+      const auto it = sessions_.find(client);
+      if (!ok || it == sessions_.end()) return;
+      deliver(*it->second, delivery);
+      pump(*it->second);
+    });
   };
   const size_t wildcard = filter.find_first_of("+#");
   if (wildcard == std::string_view::npos) {
@@ -166,9 +173,6 @@ void Broker::publish_sys() {
     message->received = host_.now();
     route(message);
   };
-  bool wanted = false;
-  index_.match("$SYS/broker/uptime", [&](const auto&) { wanted = true; });
-  if (!wanted) return;
   say("$SYS/broker/version", "penstock");
   say("$SYS/broker/uptime",
       std::to_string((host_.monotonic_us() - started_us_) / 1'000'000) + " seconds");

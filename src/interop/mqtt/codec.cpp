@@ -234,11 +234,7 @@ Reason read_property(uint32_t id, Reader& in, Properties& p) {
 
 // Form comes before rules: a block that is both malformed and against a rule is malformed, and of
 // several broken rules the first counts.
-Reason read_properties(Reader& in, uint32_t where, Properties& out, ByteView* raw = nullptr) {
-  const uint32_t length = in.variable();
-  const ByteView block = in.bytes(length);
-  if (!in.ok()) return Reason::kMalformedPacket;
-  if (raw) *raw = block;
+Reason read_block(ByteView block, uint32_t where, Properties& out) {
   Reader properties(block);
   Reason broken = Reason::kSuccess;
   while (!properties.empty()) {
@@ -255,6 +251,14 @@ Reason read_properties(Reader& in, uint32_t where, Properties& out, ByteView* ra
   // is read over, as other servers do. More than one says that somebody misunderstood (3.3.2.3.8).
   if (out.subscription_ids.size() > 1) return Reason::kProtocolError;
   return Reason::kSuccess;
+}
+
+Reason read_properties(Reader& in, uint32_t where, Properties& out, ByteView* raw = nullptr) {
+  const uint32_t length = in.variable();
+  const ByteView block = in.bytes(length);
+  if (!in.ok()) return Reason::kMalformedPacket;
+  if (raw) *raw = block;
+  return read_block(block, where, out);
 }
 
 bool topic_name_valid(std::string_view topic) {
@@ -403,6 +407,12 @@ Reason decode_publish(const Frame& frame, uint8_t version, Publish& out) {
   }
   out.payload = in.rest();
   return Reason::kSuccess;
+}
+
+Reason decode_publish_properties(ByteView block, Properties& out) {
+  const Reason reason = read_block(block, in(PacketType::kPublish), out);
+  out.subscription_ids.clear();
+  return reason;
 }
 
 namespace {
@@ -725,13 +735,18 @@ void encode_publish(Bytes& out, const PublishHeader& h, const Properties& proper
   append_bytes(out, payload);
 }
 
-void encode_ack(Bytes& out, PacketType type, uint8_t version, uint16_t packet_id, Reason reason) {
+void encode_ack(Bytes& out, PacketType type, uint8_t version, uint16_t packet_id, Reason reason,
+                std::string_view why) {
   const bool with_reason = version == 5 && reason != Reason::kSuccess;
+  Properties properties;
+  if (with_reason && !why.empty()) properties.reason_string = why;
+  const size_t block = properties_size(properties);
   put_u8(out, static_cast<uint8_t>(static_cast<unsigned>(type) << 4 |
                                    (type == PacketType::kPubrel ? 2U : 0U)));
-  put_u8(out, with_reason ? 3 : 2);
+  put_variable(out, (with_reason ? 3 : 2) + (block > 0 ? variable_size(block) + block : 0));
   put_u16(out, packet_id);
   if (with_reason) put_u8(out, static_cast<uint8_t>(reason));
+  if (block > 0) append_properties(out, properties);
 }
 
 void encode_suback(Bytes& out, uint8_t version, uint16_t packet_id,
@@ -770,6 +785,27 @@ void encode_disconnect_5(Bytes& out, Reason reason, std::string_view reason_stri
 }
 
 void encode_pingresp(Bytes& out) { put_u16(out, 0xD000); }
+
+std::string_view explain(Reason reason) {
+  switch (reason) {
+    case Reason::kBadUserNameOrPassword:
+      return "unknown user name or device, or wrong password or token";
+    case Reason::kNotAuthorized:
+      return "not permitted here: a device has the topics below devices/{its id}/";
+    case Reason::kClientIdNotValid:
+      return "this client id is not usable: it is too long, or another client's";
+    case Reason::kBadAuthenticationMethod:
+      return "enhanced authentication is not offered; use user name and password or a certificate";
+    case Reason::kQuotaExceeded:
+      return "a limit of the server is reached";
+    case Reason::kTopicNameInvalid:
+      return "the topic is too long, too deep, or has wildcards";
+    case Reason::kServerUnavailable:
+      return "the server cannot take clients now; try again later";
+    default:
+      return {};
+  }
+}
 
 uint8_t connack_code_3(Reason reason) {
   switch (reason) {

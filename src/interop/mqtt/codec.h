@@ -168,6 +168,8 @@ struct Unsubscribe {
 Reason decode_connect(const Frame& frame, Connect& out);
 Reason decode_publish(const Frame& frame, uint8_t version, Publish& out);
 Reason decode_ack(const Frame& frame, uint8_t version, Ack& out);
+/// The raw property block of a PUBLISH that was decoded before.
+Reason decode_publish_properties(ByteView block, Properties& out);
 Reason decode_subscribe(const Frame& frame, uint8_t version, Subscribe& out);
 Reason decode_unsubscribe(const Frame& frame, uint8_t version, Unsubscribe& out);
 Reason decode_disconnect(const Frame& frame, uint8_t version, Ack& out);
@@ -198,13 +200,18 @@ void encode_publish(Bytes& out, const PublishHeader& header, const Properties& p
 /// Size of what encode_publish appends.
 size_t publish_size(const PublishHeader& header, const Properties& properties, ByteView payload);
 /// PUBACK, PUBREC, PUBREL, PUBCOMP: two bytes where `reason` is kSuccess or the version is 3.1.1.
-void encode_ack(Bytes& out, PacketType type, uint8_t version, uint16_t packet_id, Reason reason);
+/// `why` is for people, and only for 5.0.
+void encode_ack(Bytes& out, PacketType type, uint8_t version, uint16_t packet_id, Reason reason,
+                std::string_view why = {});
 void encode_suback(Bytes& out, uint8_t version, uint16_t packet_id,
                    std::span<const Reason> reasons);
 void encode_unsuback(Bytes& out, uint8_t version, uint16_t packet_id,
                      std::span<const Reason> reasons);
 void encode_disconnect_5(Bytes& out, Reason reason, std::string_view reason_string = {});
 void encode_pingresp(Bytes& out);
+
+/// One sentence for the person at the client; empty where the code says it all.
+std::string_view explain(Reason reason);
 
 /// CONNACK return code of 3.1.1 table 3.1 for a reason.
 uint8_t connack_code_3(Reason reason);

@@ -60,6 +60,7 @@ class MqttEndpoint::Connection final : public stream::Reactor::Handler {
   Connection(MqttEndpoint& endpoint, std::unique_ptr<Wire> taken)
       : wire(std::move(taken)), endpoint_(endpoint) {}
   void on_event(const PollEvent& event) override {
+    if (lingering) return endpoint_.linger(*this, event);
     if (event.writable) endpoint_.flush(*this);
     if ((event.readable || event.hung_up) && !closing) endpoint_.read(*this);
   }
@@ -73,7 +74,10 @@ class MqttEndpoint::Connection final : public stream::Reactor::Handler {
   bool held = false;    // by the journal
   bool choked = false;  // its own unsent bytes
   bool dirty = false;
-  bool closing = false;  // delete at the end of the turn, when written
+  bool closing = false;    // nothing more is said to it
+  bool peer_gone = false;  // nor heard
+  bool lingering = false;  // what was said is on its way; only the peer's end is waited for
+  int64_t linger_until_us = 0;
   bool handshake_seen = false;
 
  private:
@@ -204,6 +208,7 @@ void MqttEndpoint::read(Connection& connection) {
   const IoOutcome outcome = shard_.reactor().net().read(connection.wire->socket, read_buffer_);
   if (outcome.kind == IoOutcome::Kind::kWouldBlock) return;
   if (outcome.kind != IoOutcome::Kind::kDone) {
+    connection.peer_gone = true;
     drop(connection,
          outcome.kind == IoOutcome::Kind::kClosed ? "closed by peer" : "connection lost");
     return;
@@ -369,6 +374,7 @@ void MqttEndpoint::flush(Connection& connection) {
     }
     if (outcome.kind == IoOutcome::Kind::kWouldBlock) break;
     out.clear();
+    connection.peer_gone = true;
     drop(connection, "connection lost");
     return;
   }
@@ -412,28 +418,64 @@ void MqttEndpoint::on_turn_end() {
   }
   dirty_.clear();
   for (size_t i = 0; i < closing_.size(); ++i) {
-    const auto slot = static_cast<uint32_t>(closing_[i].value);
     Connection* connection = find(closing_[i]);
     if (!connection) continue;
-    if (connection->wire->tls) {
-      Bytes goodbye;
-      connection->wire->tls->shutdown(goodbye);
-      (void)shard_.reactor().net().write(connection->wire->socket, goodbye);
-    }
-    shard_.reactor().remove(connection->registration);
-    shard_.reactor().net().close(connection->wire->socket);
-    slots_[slot].reset();
-    free_.push_back(slot);
-    --open_;
+    if (!connection->lingering && !connection->peer_gone) say_goodbye(*connection);
+    if (connection->peer_gone) remove(*connection);
   }
   closing_.clear();
+}
+
+// A close with unread bytes would reset the connection and could take the last packet, the reason
+// of a DISCONNECT, away from the client: so our side ends first, and the socket is closed when the
+// client's side has ended too, or had its time.
+void MqttEndpoint::say_goodbye(Connection& connection) {
+  if (connection.wire->tls) connection.wire->tls->shutdown(connection.wire->unsent);
+  connection.lingering = true;
+  connection.linger_until_us = shard_.monotonic_us() + limits_.linger.us;
+  flush(connection);
+  if (connection.peer_gone) return;
+  const bool written = connection.wire->unsent.empty();
+  if (written) shard_.reactor().net().end_writes(connection.wire->socket);
+  shard_.reactor().set_interest(connection.registration,
+                                static_cast<uint8_t>(kReadable | (written ? 0 : kWritable)));
+}
+
+void MqttEndpoint::linger(Connection& connection, const PollEvent& event) {
+  if (event.writable && !connection.wire->unsent.empty()) {
+    flush(connection);
+    if (!connection.peer_gone && connection.wire->unsent.empty()) {
+      shard_.reactor().net().end_writes(connection.wire->socket);
+      shard_.reactor().set_interest(connection.registration, kReadable);
+    }
+  }
+  if (event.readable || event.hung_up) {
+    const IoOutcome outcome = shard_.reactor().net().read(connection.wire->socket, read_buffer_);
+    if (outcome.kind == IoOutcome::Kind::kClosed || outcome.kind == IoOutcome::Kind::kFailed)
+      connection.peer_gone = true;
+  }
+  if (connection.peer_gone) closing_.push_back(connection.id);  // removed at the end of the turn
+}
+
+void MqttEndpoint::remove(Connection& connection) {
+  const auto slot = static_cast<uint32_t>(connection.id.value);
+  shard_.reactor().remove(connection.registration);
+  shard_.reactor().net().close(connection.wire->socket);
+  slots_[slot].reset();
+  free_.push_back(slot);
+  --open_;
 }
 
 void MqttEndpoint::on_tick() {
   broker_->on_tick();
   const int64_t now_us = shard_.monotonic_us();
   for (auto& connection : slots_) {
-    if (!connection || connection->closing || connection->connect_by_us == 0) continue;
+    if (!connection) continue;
+    if (connection->lingering && now_us >= connection->linger_until_us) {
+      connection->peer_gone = true;
+      closing_.push_back(connection->id);
+    }
+    if (connection->closing || connection->connect_by_us == 0) continue;
     if (now_us < connection->connect_by_us) continue;
     timed_out_.add();
     drop(*connection, "no CONNECT in time");

@@ -36,6 +36,9 @@ struct ListenerOptions {
 struct EndpointLimits {
   size_t connections_max = 100'000;                  ///< a shard
   Duration connect_timeout = Duration::seconds(10);  ///< from accept to CONNECT
+  /// After the last packet to a client: until it has closed its side, so that it can read that
+  /// packet.
+  Duration linger = Duration::seconds(2);
   size_t unsent_bytes_high = 256 << 10;  ///< above: the socket is not read until its peer has read
   size_t unsent_bytes_low = 64 << 10;
   size_t batch_bytes_high = 8 << 20;  ///< waiting for the journal: no socket of the shard is read
@@ -106,6 +109,9 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void flush(Connection& connection);
   void transmit(Connection& connection, ByteView plain);
   void drop(Connection& connection, std::string_view why);
+  void say_goodbye(Connection& connection);
+  void linger(Connection& connection, const PollEvent& event);
+  void remove(Connection& connection);
   void update_interest(Connection& connection);
   void read_again();
 

@@ -60,16 +60,19 @@ struct Outbox {
   struct InFlight {
     Delivery delivery;
     enum class State : uint8_t { kWaitsForJournal, kSent, kReleased } state = State::kSent;
+    bool to_resend = false;  ///< not sent on this connection yet
   };
   std::deque<Delivery> queue;
   size_t queue_bytes = 0;
   std::map<uint16_t, InFlight> in_flight;
   std::deque<uint16_t> order;  ///< packet ids in the order they were sent
+  size_t to_resend = 0;        ///< of in_flight
   uint16_t next_id = 1;
 };
 
 struct Session {
   std::string client_id;
+  std::string owner;  ///< whose it is; nobody else gets it. Empty: nobody's yet
   std::shared_ptr<Subscriber> subscriber;  ///< as the index knows it
   std::shared_ptr<const Principal> principal;
   ConnectionId connection;  ///< none while away

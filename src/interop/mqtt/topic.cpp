@@ -90,8 +90,9 @@ std::optional<SharedFilter> parse_shared(std::string_view filter) {
 }
 
 bool may_publish(const Principal& p, std::string_view topic) {
-  if (topic.starts_with('$')) return false;
+  if (topic.starts_with("$SYS") || topic.starts_with("$share/")) return false;  // the server's own
   if (p.unrestricted) return true;
+  if (topic.starts_with('$')) return false;
   if (!p.device.empty())
     if (const auto rest = below_device(topic, p.device)) return written_by_devices(*rest);
   if (p.may_provision && topic.starts_with("devices/")) {

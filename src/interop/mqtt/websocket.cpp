@@ -113,8 +113,9 @@ Status WebSocket::handshake(Bytes& reply) {
 
 Status WebSocket::one_frame(Bytes& payload, Bytes& reply, bool& more) {
   more = false;
-  if (pending_.size() < 2) return {};
-  const auto b0 = std::to_integer<uint8_t>(pending_[0]), b1 = std::to_integer<uint8_t>(pending_[1]);
+  const std::span<std::byte> rest = std::span(pending_).subspan(used_);
+  if (rest.size() < 2) return {};
+  const auto b0 = std::to_integer<uint8_t>(rest[0]), b1 = std::to_integer<uint8_t>(rest[1]);
   const uint8_t opcode = b0 & 15;
   const bool control = (opcode & 8) != 0;
   const auto bad = [&](const char* why) {
@@ -127,18 +128,18 @@ Status WebSocket::one_frame(Bytes& payload, Bytes& reply, bool& more) {
   size_t header_size = 2;
   uint64_t length = b1 & 127;
   const size_t extended = length == 126 ? 2 : length == 127 ? 8 : 0;
-  if (pending_.size() < header_size + extended + 4) return {};
+  if (rest.size() < header_size + extended + 4) return {};
   if (extended > 0) {
     length = 0;
     for (size_t i = 0; i < extended; ++i)
-      length = length << 8 | std::to_integer<uint64_t>(pending_[2 + i]);
+      length = length << 8 | std::to_integer<uint64_t>(rest[2 + i]);
   }
   header_size += extended;
   if (length > kFrameMax || (control && (length > 125 || (b0 & 0x80) == 0)))
     return bad("a WebSocket frame is too long");
-  if (pending_.size() < header_size + 4 + length) return {};
-  const std::byte* mask = pending_.data() + header_size;
-  std::byte* data = pending_.data() + header_size + 4;
+  if (rest.size() < header_size + 4 + length) return {};
+  const std::byte* mask = rest.data() + header_size;
+  std::byte* data = rest.data() + header_size + 4;
   for (uint64_t i = 0; i < length; ++i) data[i] ^= mask[i & 3];
   const ByteView content(data, length);
   Status status;
@@ -162,8 +163,7 @@ Status WebSocket::one_frame(Bytes& payload, Bytes& reply, bool& more) {
     default:
       return bad("MQTT over WebSocket needs binary frames");
   }
-  pending_.erase(pending_.begin(),
-                 pending_.begin() + static_cast<ptrdiff_t>(header_size + 4 + length));
+  used_ += header_size + 4 + length;
   more = status.has_value();
   return status;
 }
@@ -174,8 +174,11 @@ Status WebSocket::on_bytes(ByteView wire, Bytes& payload, Bytes& reply) {
     TRY(handshake(reply));
     if (!open_) return {};
   }
-  for (bool more = true; more;) TRY(one_frame(payload, reply, more));
-  return {};
+  used_ = 0;
+  Status status;
+  for (bool more = true; more && status;) status = one_frame(payload, reply, more);
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(used_));
+  return status;
 }
 
 void WebSocket::frame(ByteView payload, Bytes& wire) const { append_frame(wire, 2, payload); }

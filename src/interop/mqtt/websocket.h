@@ -23,6 +23,7 @@ class WebSocket {
   bool open_ = false;
   bool in_message_ = false;
   Bytes pending_;
+  size_t used_ = 0;  ///< of pending_, within one call
 };
 
 }  // namespace penstock::interop::mqtt
