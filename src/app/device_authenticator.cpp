@@ -36,20 +36,24 @@ Authenticator::Outcome to_outcome(tl::expected<twin::DeviceIdentity, twin::Denia
 
 }  // namespace
 
+Authenticator::Outcome DeviceAuthenticator::anybody() const {
+  auto principal = std::make_shared<Principal>();
+  principal->organisation = anonymous_;
+  principal->name = "anonymous";
+  principal->unrestricted = true;
+  return std::shared_ptr<const Principal>(std::move(principal));
+}
+
 void DeviceAuthenticator::authenticate(const ConnectInfo& info, std::function<void(Outcome)> done) {
   const bool shows_nothing =
       !info.has_username && !info.has_password && info.certificate_subject.empty();
-  if (shows_nothing && info.allow_anonymous) {
-    auto principal = std::make_shared<Principal>();
-    principal->organisation = anonymous_;
-    principal->name = "anonymous";
-    principal->unrestricted = true;
-    done(std::shared_ptr<const Principal>(std::move(principal)));
-    return;
-  }
+  if (shows_nothing && info.allow_anonymous) return done(anybody());
   auto identity = identities_.check(presented(info));
   if (identity || identity.error() != twin::Denial::kNeedsSlowCheck) {
-    done(to_outcome(std::move(identity)));
+    // Who could come without credentials may come with any; those of a device still make it that
+    // device, and those of one that is switched off keep it out.
+    const bool unknown = !identity && identity.error() == twin::Denial::kBadCredentials;
+    done(unknown && info.allow_anonymous ? anybody() : to_outcome(std::move(identity)));
     return;
   }
   const bool queued = workers_.submit(

@@ -17,6 +17,8 @@ class DeviceAuthenticator final : public interop::mqtt::Authenticator {
                     std::function<void(Outcome)> done) override;
 
  private:
+  [[nodiscard]] Outcome anybody() const;
+
   twin::Identities& identities_;
   OrganisationId anonymous_;
   WorkerPool& workers_;
