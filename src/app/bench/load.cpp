@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -43,6 +44,43 @@ std::string packet(uint8_t first, const std::string& body) {
     out += static_cast<char>(left ? digit | 128 : digit);
   } while (left);
   return out + body;
+}
+
+// A connected 3.1.1 client with a clean session and no keep-alive; anonymous without a token.
+Result<int> connect_client(const NetAddress& broker, const std::string& client_id,
+                           const std::string& token) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto refuse = [&](ErrorCode code, const std::string& why) {
+    if (fd >= 0) ::close(fd);
+    return fail(code, why, client_id);
+  };
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(broker.port);
+  if (fd < 0 || inet_pton(AF_INET, broker.host.c_str(), &address.sin_addr) != 1 ||
+      ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return refuse(ErrorCode::kUnavailable,
+                  "cannot connect to " + broker.text() + ": " + std::strerror(errno));
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  std::string body;
+  append_text(body, "MQTT");
+  body += '\x04';
+  body += token.empty() ? '\x02' : '\xC2';
+  append_u16(body, 0);
+  append_text(body, client_id);
+  if (!token.empty()) {
+    append_text(body, client_id);
+    append_text(body, token);
+  }
+  const std::string connect = packet(0x10, body);
+  std::array<char, 4> connack{};
+  if (::send(fd, connect.data(), connect.size(), MSG_NOSIGNAL) !=
+          static_cast<ssize_t>(connect.size()) ||
+      ::recv(fd, connack.data(), connack.size(), MSG_WAITALL) != 4 || connack[0] != 0x20 ||
+      connack[3] != 0)
+    return refuse(ErrorCode::kPermissionDenied, "the broker refused the connection");
+  return fd;
 }
 
 // One connection: a ready PUBLISH whose packet id, time and digits are patched in place.
@@ -132,35 +170,9 @@ class Load {
   [[nodiscard]] uint64_t progress() const { return o_.qos > 0 ? acked_ : written_; }
 
   Status open(Publisher& p, size_t index) {
-    p.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(o_.broker.port);
-    if (p.fd < 0 || inet_pton(AF_INET, o_.broker.host.c_str(), &address.sin_addr) != 1 ||
-        ::connect(p.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      return fail(ErrorCode::kUnavailable, std::string("cannot connect: ") + std::strerror(errno),
-                  o_.broker.text());
-    const int on = 1;
-    setsockopt(p.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     const std::string device = o_.device_prefix + std::to_string(index);
-    const bool token = index < o_.tokens.size();
-    std::string body;
-    append_text(body, "MQTT");
-    body += '\x04';                   // 3.1.1
-    body += token ? '\xC2' : '\x02';  // clean session, with or without user name and password
-    append_u16(body, 0);              // no keep-alive
-    append_text(body, device);
-    if (token) {
-      append_text(body, device);
-      append_text(body, o_.tokens[index]);
-    }
-    const std::string connect = packet(0x10, body);
-    std::array<char, 4> connack{};
-    if (::send(p.fd, connect.data(), connect.size(), MSG_NOSIGNAL) !=
-            static_cast<ssize_t>(connect.size()) ||
-        ::recv(p.fd, connack.data(), connack.size(), MSG_WAITALL) != 4 || connack[0] != 0x20 ||
-        connack[3] != 0)
-      return fail(ErrorCode::kPermissionDenied, "the broker refused the connection", device);
+    TRY_ASSIGN(p.fd, connect_client(o_.broker, device,
+                                    index < o_.tokens.size() ? o_.tokens[index] : std::string()));
     fcntl(p.fd, F_SETFL, fcntl(p.fd, F_GETFL) | O_NONBLOCK);
     render(p, device, index);
     epoll_event event{};
@@ -286,6 +298,22 @@ class Load {
 };
 
 }  // namespace
+
+Result<IdleConnections> IdleConnections::open(const NetAddress& broker, int count) {
+  IdleConnections out;
+  for (int i = 0; i < count; ++i) {
+    TRY_ASSIGN(const int fd, connect_client(broker, "idle-" + std::to_string(i), {}));
+    out.sockets_.push_back(fd);
+  }
+  return out;
+}
+
+IdleConnections::IdleConnections(IdleConnections&& other) noexcept
+    : sockets_(std::exchange(other.sockets_, {})) {}
+
+IdleConnections::~IdleConnections() {
+  for (const int fd : sockets_) ::close(fd);
+}
 
 Result<LoadReport> run_load(const LoadOptions& options) { return Load(options).run(); }
 

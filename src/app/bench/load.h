@@ -40,4 +40,17 @@ struct LoadReport {
 /// Runs in this process until done; blocks. At the end waits for the outstanding PUBACKs.
 Result<LoadReport> run_load(const LoadOptions& options);
 
+/// Anonymous clients that connect and then say nothing, until this object goes.
+class IdleConnections {
+ public:
+  static Result<IdleConnections> open(const NetAddress& broker, int count);
+  IdleConnections(IdleConnections&& other) noexcept;
+  IdleConnections& operator=(IdleConnections&&) = delete;
+  ~IdleConnections();
+
+ private:
+  IdleConnections() = default;
+  std::vector<int> sockets_;
+};
+
 }  // namespace penstock::app

@@ -7,6 +7,7 @@
 #include "app/bench/ingest.h"
 #include "app/bench/load.h"
 #include "app/bench/pile.h"
+#include "app/bench/query.h"
 #include "app/cli/cli.h"
 
 namespace penstock::app::cli {
@@ -43,6 +44,23 @@ void add_ingest(CLI::App* bench) {
   on_run(command, [o]() -> Status {
     o->program = own_program();
     return print_json(bench_ingest(*o));
+  });
+}
+
+void add_query(CLI::App* bench) {
+  auto* command = bench->add_subcommand(
+      "query", "How quick history answers, how small it is, how soon a server is back");
+  auto o = std::make_shared<QueryBenchOptions>();
+  command->add_flag("--json", o->quiet, "Only the last line, JSON");
+  command->add_option("--connections", o->connections, "Idle connections")
+      ->check(CLI::Range(1, 50'000))
+      ->capture_default_str();
+  command->add_option("--samples", o->samples, "Journalled before the restart")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  on_run(command, [o]() -> Status {
+    o->program = own_program();
+    return print_json(bench_query(*o));
   });
 }
 
@@ -113,6 +131,7 @@ void add_bench(CLI::App& root) {
   auto* bench = root.add_subcommand("bench", "Measure, beside peers");
   bench->require_subcommand(1);
   add_ingest(bench);
+  add_query(bench);
   add_publish(bench);
   add_pile_subscriber(bench);
 }
