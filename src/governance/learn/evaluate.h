@@ -63,6 +63,10 @@ struct EvaluateReport {
   std::vector<RunScore> runs;        ///< by path
   std::vector<std::string> skipped;  ///< files without labels
   Confusion total;
+  /// Rows of recordings that are healthy from end to end ("anomaly-free" in their name), cut into
+  /// pieces of which the first rows teach. They guard the choice of parameters; total leaves them
+  /// out, as the public protocol does.
+  Confusion healthy;
   std::optional<Confusion> leave_one_run_out;
   SpcParameters chosen_by_all;  ///< what the same procedure takes when no run is left out
   double us_per_row = 0;        ///< of scoring, for information

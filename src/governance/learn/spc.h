@@ -26,7 +26,7 @@ struct SpcParameters {
   double smoothing = 0.07;         ///< weight of the newest row, 0 < . <= 1
   double explained = 0.97;         ///< share of healthy variance that T² spans; the rest is Q's
   double drift_gain_max = 0.0015;  ///< a row moves a drifting sensor's level by at most this share
-  double limit_factor = 10;        ///< alarm above this many times the healthy maximum
+  double limit_factor = 12;        ///< alarm above this many times the healthy maximum
   double clear_ratio = 0.5;        ///< cleared below limit * this, <= 1
   uint32_t settle_rows = 50;       ///< rows at the start, before the smoothing has settled
   bool use_t2 = true, use_q = true;

@@ -24,7 +24,8 @@ struct DetectorConfig {
   uint32_t learn_rows = 600;                      ///< complete rows that make the healthy window
   Timestamp healthy_from, healthy_to;             ///< only rows of this time teach; 0: open
   Duration value_age_max = Duration::minutes(5);  ///< an older value counts as missing
-  Duration on_delay, off_delay;  ///< how long (source time) above or below before it says so
+  /// How long (source time) above or below before it says so. A machine on its way back wavers.
+  Duration on_delay, off_delay = Duration::seconds(30);
 };
 
 enum class DetectorState : uint8_t { kLearning = 0, kWatching = 1 };
