@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_simulate(root);
   cli::add_bench(root);
+  cli::add_detect(root);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // CLI11's way to say so

@@ -44,7 +44,7 @@ struct Signal {
   double value = 0;         ///< what was compared
   double limit = 0;         ///< with what
   std::string_view detail;  ///< JSON for people and pictures:
-                            ///< {"contributions":[{"element":..,"share":..}]}; may be empty
+                            ///< {"contributions":[{"series":1,"share":0.5}]}; may be empty
 };
 
 void encode_samples(Bytes& out, const SampleView& view);

@@ -382,7 +382,7 @@ void SpcEvaluator::announce(Detector& detector, stream::SignalSink& sink) {
                             R"({{"statistic":"{}","value":{:.6g},"limit":{:.6g},"contributions":[)",
                             score.by_q() ? "q" : "t2", signal.value, signal.limit);
   for (const uint32_t i : detector.order)
-    out = fmt::format_to(out, R"({}{{"element":"{}","share":{:.4f}}})",
+    out = fmt::format_to(out, R"({}{{"series":{},"share":{:.4f}}})",
                          i == detector.order.front() ? "" : ",", detector.config.series[i].value,
                          detector.shares[i]);
   fmt::format_to(out, R"(],"since":{}}})", detector.since.us / 1000);

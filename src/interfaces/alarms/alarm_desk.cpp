@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 
 #include "base/json.h"
@@ -18,6 +17,9 @@ using store::Session;
 
 constexpr size_t kSignalsMax = 1000;  ///< of one transaction
 constexpr int64_t kOffsetEveryUs = 5'000'000;
+/// An alarm that comes and goes for weeks while nobody looks must not grow without end.
+constexpr int64_t kSystemEventsMax = 1000;
+constexpr std::string_view kSystem = "system";
 
 constexpr std::array<store::Migration, 1> kMigrations{{{1, "alarms",
                                                         R"sql(
@@ -56,33 +58,31 @@ Json contributions_json(const std::vector<AlarmItem::Contribution>& all) {
   return out;
 }
 
-std::vector<AlarmItem::Contribution> read_contributions(std::string_view text) {
+/// From a stored alarm (an array, elements by key) or a signal (an object, elements by series).
+std::vector<AlarmItem::Contribution> read_contributions(std::string_view text,
+                                                        const twin::TwinRegistry* twins = nullptr) {
   std::vector<AlarmItem::Contribution> out;
   const auto document = text.empty() ? Result<Json>(Json::object()) : parse_json(text);
   if (!document) return out;
   const Json& list =
       document->is_object() ? document->value("contributions", Json::array()) : *document;
   if (!list.is_array()) return out;
-  for (const Json& one : list)
-    if (one.is_object() && one.contains("element") && one["element"].is_string())
-      out.push_back(
-          {one["element"].get<std::string>(),
-           one.contains("share") && one["share"].is_number() ? one["share"].get<double>() : 0});
+  for (const Json& one : list) {
+    if (!one.is_object()) continue;
+    AlarmItem::Contribution contribution;
+    if (const auto share = one.find("share"); share != one.end() && share->is_number())
+      contribution.share = share->get<double>();
+    if (const auto key = one.find("element"); key != one.end() && key->is_string()) {
+      contribution.element = key->get<std::string>();
+    } else if (const auto id = one.find("series");
+               twins != nullptr && id != one.end() && id->is_number_unsigned()) {
+      const auto series = twins->series(SeriesId(id->get<uint32_t>()));
+      if (series) contribution.element = series->element;
+    }
+    if (!contribution.element.empty()) out.push_back(std::move(contribution));
+  }
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return a.share > b.share; });
-  return out;
-}
-
-// A detector names what it watched by series: people know the element.
-std::vector<AlarmItem::Contribution> named_contributions(std::string_view detail,
-                                                         const twin::TwinRegistry& twins) {
-  auto out = read_contributions(detail);
-  for (AlarmItem::Contribution& one : out) {
-    uint32_t id = 0;
-    const char* end = one.element.data() + one.element.size();
-    if (std::from_chars(one.element.data(), end, id).ptr != end) continue;
-    if (const twin::SeriesPtr series = twins.series(SeriesId(id))) one.element = series->element;
-  }
   return out;
 }
 
@@ -154,11 +154,14 @@ Status update(Session& session, const AlarmItem& a) {
 
 Status note_event(Session& session, const AlarmItem& alarm, Timestamp at, std::string_view who,
                   std::string_view what, std::string_view note) {
+  const int64_t number_max = who == kSystem ? kSystemEventsMax : INT64_MAX;
+  const std::string_view last = "comes and goes further; this is not listed any more";
   TRY(session.run(
       "INSERT INTO alarm_event (organisation_id, alarm_id, number, at, who, what, note) "
-      "SELECT ?, ?, COALESCE(MAX(number), 0) + 1, ?, ?, ?, ? FROM alarm_event "
-      "WHERE alarm_id = ?",
-      alarm.organisation, alarm.id, at, who, what, note, alarm.id));
+      "SELECT ?, ?, COALESCE(MAX(number), 0) + 1, ?, ?, ?, "
+      "CASE WHEN COALESCE(MAX(number), 0) + 1 = ? THEN ? ELSE ? END FROM alarm_event "
+      "WHERE alarm_id = ? HAVING COALESCE(MAX(number), 0) < ?",
+      alarm.organisation, alarm.id, at, who, what, number_max, last, note, alarm.id, number_max));
   return {};
 }
 
@@ -215,11 +218,30 @@ Status AlarmDesk::start(stream::Journal& journal) {
     return fail(ErrorCode::kCorrupt,
                 "the alarms are ahead of the journal: it is not the journal they were made from",
                 std::to_string(from));
+  TRY(clear_orphans());
   TRY_ASSIGN(reader_, journal.read_from(from));
   journal_ = &journal;
   stopping_ = false;
   thread_ = std::thread([this] { run(); });
   return {};
+}
+
+/// A rule, detector or twin that was removed just before a crash has no evaluator that could say
+/// that its alarm is over.
+Status AlarmDesk::clear_orphans() {
+  std::vector<stream::Signal> signals;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, alarm] : open_) {
+      if (alarm.state == AlarmState::kCleared) continue;
+      if (twins_.twin(alarm.twin) && sources_(alarm.source, alarm.twin)) continue;
+      stream::Signal& signal = signals.emplace_back();
+      signal.twin = alarm.twin;
+      signal.source = alarm.source;
+      signal.time = clock_.now();
+    }
+  }
+  return signals.empty() ? Status() : apply(signals, offset());
 }
 
 void AlarmDesk::stop() {
@@ -293,12 +315,10 @@ Status AlarmDesk::apply(const std::vector<stream::Signal>& signals, stream::Jour
     const std::lock_guard lock(mutex_);
     open = open_;
   }
-  std::vector<AlarmItem> changed;
-  Open after;
+  Change change;
   const Status done = registry_.write([&](Session& session) -> Status {
-    after = open;  // this may run twice
-    changed.clear();
-    for (const auto& signal : signals) TRY(apply_one(session, signal, after, changed));
+    change = {open, {}, 0};  // this may run twice
+    for (const auto& signal : signals) TRY(apply_one(session, signal, change));
     TRY(session.run(
         "INSERT INTO alarm_cursor (organisation_id, journal_offset) VALUES (?, ?) "
         "ON CONFLICT (organisation_id) DO UPDATE SET journal_offset = excluded.journal_offset",
@@ -306,48 +326,49 @@ Status AlarmDesk::apply(const std::vector<stream::Signal>& signals, stream::Jour
     return {};
   });
   TRY(done);
+  raised_.add(change.raised);
   {
     const std::lock_guard lock(mutex_);
-    open_ = std::move(after);
+    open_ = std::move(change.open);
     offset_ = next;
     open_gauge_.set(static_cast<double>(open_.size()));
   }
-  publish(changed);
+  if (listener_)
+    for (const auto& alarm : change.alarms) listener_(alarm);
   return {};
 }
 
-Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Open& open,
-                            std::vector<AlarmItem>& changed) {
-  const Key key{signal.twin, signal.source};
-  const auto found = open.find(key);
+Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Change& change) {
+  const auto found = change.open.find(Key{signal.twin, signal.source});
+  if (found == change.open.end()) return signal.active ? raise(session, signal, change) : Status();
+  AlarmItem& alarm = found->second;
   if (!signal.active) {
-    if (found == open.end() || found->second.state == AlarmState::kCleared) return {};
-    AlarmItem& alarm = found->second;
+    if (alarm.state == AlarmState::kCleared) return {};
     const bool known = alarm.state == AlarmState::kAcknowledged;
     alarm.state = known ? AlarmState::kClosed : AlarmState::kCleared;
-    alarm.cleared = signal.time;
+    alarm.cleared = std::max(signal.time, alarm.raised);  // the device's clock may have gone back
     TRY(update(session, alarm));
-    TRY(note_event(session, alarm, signal.time, "system", "cleared", ""));
-    changed.push_back(alarm);
-    if (known) open.erase(found);
+    TRY(note_event(session, alarm, alarm.cleared, kSystem, "cleared", ""));
+    change.alarms.push_back(alarm);
+    if (known) change.open.erase(found);
     return {};
   }
-  if (found != open.end()) {
-    AlarmItem& alarm = found->second;
-    const bool again = alarm.state == AlarmState::kCleared;
-    alarm.value = signal.value;
-    alarm.limit = signal.limit;
-    if (!signal.detail.empty()) alarm.contributions = named_contributions(signal.detail, twins_);
-    if (again) {
-      // Nobody has seen the first time yet: the same alarm, not one more.
-      alarm.state = AlarmState::kActive;
-      alarm.cleared = {};
-      TRY(note_event(session, alarm, signal.time, "system", "raised again", ""));
-    }
-    TRY(update(session, alarm));
-    changed.push_back(alarm);
-    return {};
+  alarm.value = signal.value;
+  alarm.limit = signal.limit;
+  if (!signal.detail.empty()) alarm.contributions = read_contributions(signal.detail, &twins_);
+  if (alarm.state == AlarmState::kCleared) {
+    // Nobody has seen the first time yet: the same alarm, not one more.
+    alarm.state = AlarmState::kActive;
+    alarm.cleared = {};
+    ++change.raised;
+    TRY(note_event(session, alarm, signal.time, kSystem, "raised again", ""));
   }
+  TRY(update(session, alarm));
+  change.alarms.push_back(alarm);
+  return {};
+}
+
+Status AlarmDesk::raise(Session& session, const stream::Signal& signal, Change& change) {
   const auto twin = twins_.twin(signal.twin);
   const auto source = sources_(signal.source, signal.twin);
   if (!twin || !source) {
@@ -374,19 +395,13 @@ Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Open
   alarm.cause = source->cause;
   alarm.consequence = source->consequence;
   alarm.action = source->action;
-  alarm.contributions = named_contributions(signal.detail, twins_);
+  alarm.contributions = read_contributions(signal.detail, &twins_);
   TRY(insert(session, alarm));
-  TRY(note_event(session, alarm, signal.time, "system", "raised", ""));
-  changed.push_back(alarm);
-  open[key] = std::move(alarm);
+  TRY(note_event(session, alarm, signal.time, kSystem, "raised", ""));
+  ++change.raised;
+  change.alarms.push_back(alarm);
+  change.open[Key{signal.twin, signal.source}] = std::move(alarm);
   return {};
-}
-
-void AlarmDesk::publish(const std::vector<AlarmItem>& changed) {
-  for (const auto& alarm : changed) {
-    if (alarm.state == AlarmState::kActive) raised_.add();
-    if (listener_) listener_(alarm);
-  }
 }
 
 // -- people
@@ -470,11 +485,13 @@ Result<AlarmItem> AlarmDesk::acknowledge(OrganisationId organisation, AlarmId id
 
 Result<AlarmItem> AlarmDesk::add_note(OrganisationId organisation, AlarmId id, std::string_view who,
                                       std::string_view text) {
-  return registry_.write([&](Session& session) -> Result<AlarmItem> {
+  TRY_ASSIGN(const AlarmItem alarm, registry_.write([&](Session& session) -> Result<AlarmItem> {
     TRY_ASSIGN(const AlarmItem before, read_one(session, organisation, id));
     TRY(note_event(session, before, clock_.now(), who, "note", text));
     return read_one(session, organisation, id);
-  });
+  }));
+  if (listener_) listener_(alarm);
+  return alarm;
 }
 
 }  // namespace penstock::interfaces

@@ -31,7 +31,7 @@ struct AlarmSource {
 /// alarms: a restart neither loses nor repeats one. Thread-safe.
 class AlarmDesk final : public AlarmBook {
  public:
-  /// Nothing: that source is gone; its signals can still clear.
+  /// Nothing: that source is gone or off; its signals can still clear.
   using Sources = std::function<std::optional<AlarmSource>(RuleId source, TwinId twin)>;
   /// After the change is stored; on the thread that made it. Must not call back into the desk's
   /// writes.
@@ -47,7 +47,8 @@ class AlarmDesk final : public AlarmBook {
 
   /// REQUIRES: before start().
   void set_listener(Listener listener) { listener_ = std::move(listener); }
-  /// Goes on in the journal where it ended; from the oldest record where it has never read.
+  /// Goes on in the journal where it ended; from the oldest record where it has never read. Clears
+  /// the alarms of rules, detectors and twins that are gone.
   Status start(stream::Journal& journal);
   void stop();
 
@@ -70,10 +71,16 @@ class AlarmDesk final : public AlarmBook {
             Metrics& metrics, Sources sources);
   Status load();
   void run();
-  Status apply_one(store::Session& session, const stream::Signal& signal, Open& open,
-                   std::vector<AlarmItem>& changed);
+  Status clear_orphans();
+  /// What a transaction is about to do; memory follows once it is stored.
+  struct Change {
+    Open open;
+    std::vector<AlarmItem> alarms;
+    uint64_t raised = 0;
+  };
+  Status apply_one(store::Session& session, const stream::Signal& signal, Change& change);
+  Status raise(store::Session& session, const stream::Signal& signal, Change& change);
   Result<AlarmItem> read_one(store::Session& session, OrganisationId organisation, AlarmId id);
-  void publish(const std::vector<AlarmItem>& changed);
 
   store::Registry& registry_;
   const twin::TwinRegistry& twins_;

@@ -2,6 +2,8 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <random>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -74,7 +76,7 @@ class AlarmDeskTest : public ::testing::Test {
     out.time = Timestamp::from_seconds(1'800'000'000 + second);
     out.value = value;
     out.limit = 9;
-    out.detail = R"({"contributions":[{"element":"a","share":0.2},{"element":"1","share":0.8}]})";
+    out.detail = R"({"contributions":[{"element":"a","share":0.2},{"series":1,"share":0.8}]})";
     return out;
   }
   std::vector<AlarmItem> all() {
@@ -128,8 +130,8 @@ TEST_F(AlarmDeskTest, AnAlarmIsRaisedKnownClearedAndClosed) {
   std::string story;
   for (const auto& event : closed->history) story += event.who + " " + event.what + "; ";
   EXPECT_EQ(story, "system raised; Ann acknowledged; Ann note; system cleared; ");
-  ASSERT_EQ(told_.size(), 3u);
-  EXPECT_EQ(told_[2].state, AlarmState::kClosed);
+  ASSERT_EQ(told_.size(), 4u) << "notes are told too";
+  EXPECT_EQ(told_[3].state, AlarmState::kClosed);
 }
 
 TEST_F(AlarmDeskTest, ClearedBeforeAnybodySawItWaitsForSomebody) {
@@ -286,6 +288,196 @@ TEST_F(AlarmDeskTest, DetectorsWatchAllNumbersUnlessTold) {
   EXPECT_FALSE(rules_->delete_rule(organisation(), made->id, "Ann")) << "it is no rule";
   ASSERT_TRUE(rules_->delete_detector(organisation(), made->id));
   EXPECT_TRUE(rules_->all_detectors().empty());
+}
+
+/// All that people can see of all alarms.
+std::string story_of(AlarmDesk& desk, OrganisationId organisation) {
+  AlarmFilter filter;
+  filter.organisation = organisation;
+  std::string out;
+  const auto all = desk.alarms(filter, 1000);
+  for (const AlarmItem& alarm : *all) {
+    out += "source " + std::to_string(alarm.source.value) + " " + std::string(name(alarm.state));
+    const auto whole = desk.alarm(organisation, alarm.id);
+    for (const auto& event : whole->history)
+      out += ", " + event.what + " " + std::to_string(event.at.us / 1'000'000 - 1'800'000'000);
+    out += "\n";
+  }
+  return out;
+}
+
+TEST_F(AlarmDeskTest, AnyRestartsBetweenTransactionsChangeNothing) {
+  std::vector<RuleId> sources{rule_};
+  for (int i = 0; i < 3; ++i) {
+    RuleItem rule;
+    rule.scope.twin = "pump-1";
+    rule.element = "pressure";
+    sources.push_back(rules_->create_rule(organisation(), rule, "Ann")->id);
+  }
+  std::mt19937 random(7);
+  std::vector<stream::Signal> signals;
+  for (int i = 0; i < 200; ++i) {
+    signals.push_back(signal(random() % 2 == 0, i));
+    signals.back().source = sources[random() % sources.size()];
+  }
+  std::string expected;
+  for (const bool interrupted : {false, true}) {
+    // The offset of a signal is its number: what the journal gives after a restart is what lies
+    // behind the stored offset, however often it was read before.
+    for (size_t read = desk_->offset(); read < signals.size(); read = desk_->offset()) {
+      const size_t count = interrupted ? 1 + random() % 20 : signals.size();
+      const size_t end = std::min(signals.size(), read + count);
+      ASSERT_TRUE(desk_->apply({signals.begin() + static_cast<std::ptrdiff_t>(read),
+                                signals.begin() + static_cast<std::ptrdiff_t>(end)},
+                               end));
+      if (interrupted && random() % 3 == 0) reopen();
+    }
+    if (interrupted) break;
+    expected = story_of(*desk_, organisation());
+    ASSERT_TRUE(registry_->write([](store::Session& session) -> Status {
+      TRY(session.run("DELETE FROM alarm"));
+      TRY(session.run("DELETE FROM alarm_event"));
+      TRY(session.run("DELETE FROM alarm_cursor"));
+      return {};
+    }));
+    reopen();
+    ASSERT_EQ(desk_->offset(), 0u);
+  }
+  EXPECT_EQ(story_of(*desk_, organisation()), expected);
+  EXPECT_NE(expected.find("raised again"), std::string::npos);
+}
+
+TEST_F(AlarmDeskTest, WhatCouldNotBeStoredDidNotHappen) {
+  const auto rename = [&](const char* sql) {
+    return registry_->write([&](store::Session& session) -> Status {
+      TRY(session.run(sql));
+      return {};
+    });
+  };
+  ASSERT_TRUE(desk_->apply({signal(true, 1)}, 100));
+  ASSERT_TRUE(rename("ALTER TABLE alarm_event RENAME TO alarm_event_gone"));
+  EXPECT_FALSE(desk_->apply({signal(false, 2)}, 200));
+  EXPECT_EQ(desk_->offset(), 100u);
+  EXPECT_EQ(told_.size(), 1u);
+  ASSERT_TRUE(rename("ALTER TABLE alarm_event_gone RENAME TO alarm_event"));
+  EXPECT_EQ(all()[0].state, AlarmState::kActive);
+  ASSERT_TRUE(desk_->apply({signal(false, 2)}, 200));
+  EXPECT_EQ(story_of(*desk_, organisation()), "source 1 cleared, raised 1, cleared 2\n");
+}
+
+TEST_F(AlarmDeskTest, AnAlarmThatComesAndGoesForWeeksDoesNotGrowForEver) {
+  std::vector<stream::Signal> signals;
+  for (int i = 0; i < 3000; ++i) signals.push_back(signal(i % 2 == 0, i));
+  ASSERT_TRUE(desk_->apply(signals, 1));
+  ASSERT_EQ(all().size(), 1u);
+  EXPECT_EQ(all()[0].state, AlarmState::kCleared) << "its state goes on";
+  const auto before = desk_->alarm(organisation(), all()[0].id);
+  EXPECT_EQ(before->history.size(), 1000u);
+  EXPECT_NE(before->history.back().note.find("not listed"), std::string::npos);
+  ASSERT_TRUE(desk_->acknowledge(organisation(), all()[0].id, "Ann", "a loose wire"));
+  const auto after = desk_->alarm(organisation(), all()[0].id);
+  EXPECT_EQ(after->history.back().note, "a loose wire") << "people are always heard";
+  EXPECT_EQ(after->state, AlarmState::kClosed);
+}
+
+TEST_F(AlarmDeskTest, AClockThatGoesBackEndsNoAlarmBeforeItsBeginning) {
+  ASSERT_TRUE(desk_->apply({signal(true, 1000), signal(false, 5)}, 100));
+  EXPECT_EQ(all()[0].cleared, all()[0].raised);
+  EXPECT_EQ(all()[0].state, AlarmState::kCleared);
+}
+
+TEST_F(AlarmDeskTest, AlarmsOfWhatWasRemovedBeforeACrashAreOverAtTheNextStart) {
+  RuleItem off = rules_->all_rules()[0].item;
+  const auto removed = rules_->create_rule(organisation(), off, "Ann");
+  stream::Signal other = signal(true, 2);
+  other.source = removed->id;
+  ASSERT_TRUE(desk_->apply({signal(true, 1), other}, 0));
+  off.enabled = false;
+  ASSERT_TRUE(rules_->replace_rule(organisation(), off, "Ann"));
+  ASSERT_TRUE(rules_->delete_rule(organisation(), removed->id, "Ann"));
+  reopen();
+  stream::JournalOptions options;
+  options.directory = directory_ + "/journal";
+  auto journal = stream::Journal::open(system_files(), system_clock(), options, metrics_);
+  ASSERT_TRUE(journal) << journal.error().text();
+  EXPECT_EQ(all()[0].state, AlarmState::kActive);
+  ASSERT_TRUE(desk_->start(**journal));
+  desk_->stop();
+  for (const AlarmItem& alarm : all()) EXPECT_EQ(alarm.state, AlarmState::kCleared);
+}
+
+TEST_F(AlarmDeskTest, ADisabledRuleRaisesNothing) {
+  RuleItem rule = rules_->all_rules()[0].item;
+  rule.enabled = false;
+  ASSERT_TRUE(rules_->replace_rule(organisation(), rule, "Ann"));
+  ASSERT_TRUE(desk_->apply({signal(true, 1)}, 100));
+  EXPECT_TRUE(all().empty());
+}
+
+TEST_F(AlarmDeskTest, SharesOfSensorsComeAsSeriesAndAreShownAsElements) {
+  const SeriesId series = *twins_->twin(twin_)->series_of("pressure");
+  stream::Signal with = signal(true, 1);
+  const std::string detail = R"({"contributions":[{"series":4000000,"share":0.4},{"series":)" +
+                             std::to_string(series.value) + R"(,"share":0.6},7,{"share":"x"}]})";
+  with.detail = detail;
+  ASSERT_TRUE(desk_->apply({with}, 100));
+  ASSERT_EQ(all()[0].contributions.size(), 1u) << "a series that nobody knows is left out";
+  EXPECT_EQ(all()[0].contributions[0].element, "pressure");
+  EXPECT_EQ(all()[0].contributions[0].share, 0.6);
+}
+
+TEST_F(AlarmDeskTest, NotesAreTold) {
+  ASSERT_TRUE(desk_->apply({signal(true, 1)}, 100));
+  ASSERT_TRUE(desk_->add_note(organisation(), all()[0].id, "Ann", "seen from the yard"));
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_EQ(told_[1].history.back().note, "seen from the yard");
+  EXPECT_FALSE(desk_->add_note(OrganisationId(9), all()[0].id, "Eve", "hello"));
+  EXPECT_FALSE(desk_->acknowledge(OrganisationId(9), all()[0].id, "Eve", ""));
+  EXPECT_FALSE(desk_->acknowledge(organisation(), AlarmId(99), "Ann", ""));
+}
+
+TEST_F(AlarmDeskTest, OnlyRealRaisesAreCounted) {
+  ASSERT_TRUE(
+      desk_->apply({signal(true, 1), signal(true, 2), signal(false, 3), signal(true, 4)}, 1));
+  EXPECT_EQ(metrics_.counter("penstock_alarms_raised_total", "").value(), 2u);
+  ASSERT_TRUE(desk_->acknowledge(organisation(), all()[0].id, "Ann", ""));
+  EXPECT_EQ(metrics_.gauge("penstock_alarms_open", "").value(), 1);
+  ASSERT_TRUE(desk_->apply({signal(false, 5)}, 2));
+  EXPECT_EQ(metrics_.gauge("penstock_alarms_open", "").value(), 0);
+}
+
+TEST_F(AlarmDeskTest, TwoWhoChangeARuleAtOnceMakeTwoVersions) {
+  const RuleItem rule = rules_->all_rules()[0].item;
+  const auto change = [&](double first) {
+    for (int i = 0; i < 20; ++i) {
+      RuleItem mine = rule;
+      mine.limit = first + i;
+      EXPECT_TRUE(rules_->replace_rule(organisation(), mine, "Ann"));
+    }
+  };
+  std::thread other([&] { change(100); });
+  change(200);
+  other.join();
+  const double in_memory = rules_->all_rules()[0].item.limit;
+  reopen();
+  EXPECT_EQ(rules_->all_rules()[0].item.limit, in_memory);
+  const auto versions = registry_->read([](store::Session& session) {
+    return session.query_one<int64_t>("SELECT COUNT(*) FROM rule_version");
+  });
+  ASSERT_TRUE(versions);
+  EXPECT_EQ(std::get<0>(**versions), 41);
+}
+
+TEST_F(AlarmDeskTest, RulesThatNobodyHasCannotBeChanged) {
+  RuleItem rule = rules_->all_rules()[0].item;
+  ASSERT_TRUE(rules_->delete_rule(organisation(), rule.id, "Ann"));
+  EXPECT_EQ(rules_->replace_rule(organisation(), rule, "Ann").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(rules_->delete_rule(organisation(), rule.id, "Ann").error().code, ErrorCode::kNotFound);
+  DetectorItem nobody;
+  nobody.twin = TwinId(77);
+  EXPECT_EQ(rules_->create_detector(organisation(), nobody).error().code, ErrorCode::kNotFound);
+  nobody.twin = twin_;
+  EXPECT_EQ(rules_->create_detector(OrganisationId(9), nobody).error().code, ErrorCode::kNotFound);
 }
 
 }  // namespace

@@ -106,8 +106,8 @@ Status RuleStore::load() {
         [&](OrganisationId organisation, RuleId id, bool detector, uint32_t version,
             std::string text) {
           const auto document = parse_json(text);
-          if (!document) {
-            wrong = fail(ErrorCode::kCorrupt, "a stored rule is no JSON",
+          if (!document || !document->is_object()) {
+            wrong = fail(ErrorCode::kCorrupt, "a stored rule cannot be read",
                          "rule_" + std::to_string(id.value));
             return;
           }
@@ -129,6 +129,17 @@ Status RuleStore::load() {
 
 /// Stores a new version and puts it into memory; `fresh` gives it a number first.
 Status RuleStore::save(Entry& entry, bool fresh, std::string_view who) {
+  TRY(put(entry, fresh, who));
+  if (listener_) listener_();
+  return {};
+}
+
+Status RuleStore::put(Entry& entry, bool fresh, std::string_view who) {
+  const std::lock_guard one_change(write_mutex_);
+  if (!fresh) {  // somebody may have been here since the caller looked
+    TRY_ASSIGN(const Entry now, find(entry.organisation, entry.id, entry.detector));
+    entry.version = now.version + 1;
+  }
   const Status done = registry_.write([&](Session& session) -> Status {
     if (fresh) {
       TRY_ASSIGN(const int64_t id, session.next_id("rule"));
@@ -151,21 +162,28 @@ Status RuleStore::save(Entry& entry, bool fresh, std::string_view who) {
     return {};
   });
   TRY(done);
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                    [&](const Entry& one) { return one.id == entry.id; });
-    if (found == entries_.end())
-      entries_.push_back(entry);
-    else
-      *found = entry;
-  }
-  if (listener_) listener_();
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& one) { return one.id == entry.id; });
+  if (found == entries_.end())
+    entries_.push_back(entry);
+  else
+    *found = entry;
   return {};
 }
 
 Status RuleStore::remove(OrganisationId organisation, RuleId id, bool detector,
                          std::string_view who) {
+  {
+    const std::lock_guard one_change(write_mutex_);
+    TRY(erase(organisation, id, detector, who));
+  }
+  if (listener_) listener_();
+  return {};
+}
+
+Status RuleStore::erase(OrganisationId organisation, RuleId id, bool detector,
+                        std::string_view who) {
   TRY(find(organisation, id, detector));
   const Status done = registry_.write([&](Session& session) -> Status {
     TRY(session.run("DELETE FROM rule WHERE id = ?", id));
@@ -177,11 +195,8 @@ Status RuleStore::remove(OrganisationId organisation, RuleId id, bool detector,
     return {};
   });
   TRY(done);
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(entries_, [&](const Entry& one) { return one.id == id; });
-  }
-  if (listener_) listener_();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [&](const Entry& one) { return one.id == id; });
   return {};
 }
 
@@ -246,6 +261,7 @@ std::optional<AlarmSource> RuleStore::source(RuleId id, TwinId twin) const {
       return out;
     }
     const RuleItem& rule = found->rule;
+    if (!rule.enabled) return std::nullopt;
     out = {false,
            rule.name.empty() ? rule.message : rule.name,
            rule.priority,
@@ -285,7 +301,6 @@ Result<RuleItem> RuleStore::replace_rule(OrganisationId organisation, const Rule
                                          std::string_view who) {
   TRY_ASSIGN(Entry entry, find(organisation, rule.id, false));
   entry.rule = rule;
-  ++entry.version;
   TRY(save(entry, false, who));
   return entry.rule;
 }
@@ -338,7 +353,6 @@ Result<DetectorItem> RuleStore::learn(OrganisationId organisation, RuleId id, Ti
   TRY_ASSIGN(Entry entry, find(organisation, id, true));
   entry.detector_item.healthy_from = from;
   entry.detector_item.healthy_to = to;
-  ++entry.version;
   TRY(save(entry, false, ""));
   return with_progress(entry);
 }

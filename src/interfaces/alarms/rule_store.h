@@ -48,7 +48,7 @@ class RuleStore final : public RuleBook, public DetectorBook {
   };
   [[nodiscard]] std::vector<RunningRule> all_rules() const;
   [[nodiscard]] std::vector<RunningDetector> all_detectors() const;
-  /// What the alarm desk writes on an alarm of that source.
+  /// What the alarm desk writes on an alarm of that source; nothing where it is gone or disabled.
   [[nodiscard]] std::optional<AlarmSource> source(RuleId id, TwinId twin) const;
 
   Result<std::vector<RuleItem>> rules(OrganisationId organisation) override;
@@ -77,6 +77,8 @@ class RuleStore final : public RuleBook, public DetectorBook {
   RuleStore(store::Registry& registry, const twin::TwinRegistry& twins, Clock& clock);
   Status load();
   Status save(Entry& entry, bool fresh, std::string_view who);
+  Status put(Entry& entry, bool fresh, std::string_view who);
+  Status erase(OrganisationId organisation, RuleId id, bool detector, std::string_view who);
   Status remove(OrganisationId organisation, RuleId id, bool detector, std::string_view who);
   Result<Entry> find(OrganisationId organisation, RuleId id, bool detector) const;
   [[nodiscard]] DetectorItem with_progress(const Entry& entry) const;
@@ -86,6 +88,7 @@ class RuleStore final : public RuleBook, public DetectorBook {
   Clock& clock_;
   std::function<void()> listener_;
   std::function<std::optional<DetectorProgress>(RuleId)> progress_;
+  std::mutex write_mutex_;  ///< one change at a time, so that memory and tables agree
   mutable std::mutex mutex_;
   std::vector<Entry> entries_;  ///< by id
 };
