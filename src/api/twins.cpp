@@ -1,7 +1,10 @@
 // /twins and their commands.
 
 #include <algorithm>
+#include <compare>
+#include <map>
 #include <unordered_set>
+#include <vector>
 
 #include "api/alarms.h"
 #include "api/http/arguments.h"
@@ -23,24 +26,50 @@ const LiveValue* value_of(const TwinLive& live, SeriesId series) {
   return nullptr;
 }
 
-/// The first few numbers that a card shows: telemetry before properties, as the model orders them.
+/// Where a quantity stands among those that first tell how a machine is.
+size_t rank(std::string_view semantic_type) {
+  constexpr std::string_view kFirst[] = {"Pressure",     "Temperature", "Velocity",
+                                         "Acceleration", "Current",     "Power"};
+  return static_cast<size_t>(std::ranges::find(kFirst, semantic_type) - std::begin(kFirst));
+}
+
+/// The elements whose numbers a card shows, most telling first: telemetry before properties, then
+/// one of each quantity before a second of any, then by rank, then as the model orders them.
+std::vector<size_t> key_elements(const twin::TwinRecord& twin, const TwinLive& live) {
+  struct Candidate {
+    bool property;
+    size_t nth, rank, index;
+    auto operator<=>(const Candidate&) const = default;
+  };
+  std::vector<Candidate> found;
+  std::map<std::string_view, size_t> seen;
+  const auto& elements = twin.model->elements;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    const auto& element = elements[i];
+    if (element.kind > twin::ValueKind::kInteger || !value_of(live, twin.series[i])) continue;
+    found.push_back(
+        {element.property, seen[element.semantic_type]++, rank(element.semantic_type), i});
+  }
+  std::ranges::sort(found);
+  std::vector<size_t> out;
+  for (const auto& candidate : found)
+    if (out.size() < kKeyValues) out.push_back(candidate.index);
+  return out;
+}
+
 Json key_values(const twin::TwinRecord& twin, const TwinLive& live) {
   Json out = Json::array();
-  const auto& elements = twin.model->elements;
-  for (const bool property : {false, true})
-    for (size_t i = 0; i < elements.size() && out.size() < kKeyValues; ++i) {
-      if (elements[i].property != property || elements[i].kind > twin::ValueKind::kInteger)
-        continue;
-      const LiveValue* value = value_of(live, twin.series[i]);
-      if (value == nullptr) continue;
-      out.push_back({{"element", elements[i].key},
-                     {"display_name", elements[i].display_name.empty() ? elements[i].key
-                                                                       : elements[i].display_name},
-                     {"unit", elements[i].unit},
-                     {"value", value_json(*value)},
-                     {"quality", twin::name(value->sample.quality)},
-                     {"time", to_rfc3339(value->sample.source_time)}});
-    }
+  for (const size_t i : key_elements(twin, live)) {
+    const auto& element = twin.model->elements[i];
+    const LiveValue& value = *value_of(live, twin.series[i]);
+    out.push_back(
+        {{"element", element.key},
+         {"display_name", element.display_name.empty() ? element.key : element.display_name},
+         {"unit", element.unit},
+         {"value", value_json(value)},
+         {"quality", twin::name(value.sample.quality)},
+         {"time", to_rfc3339(value.sample.source_time)}});
+  }
   return out;
 }
 
