@@ -79,6 +79,34 @@ TEST_F(FleetTest, TwinsComeChangeAndGo) {
             404);
 }
 
+TEST_F(FleetTest, ACardShowsOneOfEachQuantityFirst) {
+  const auto telemetry = [](const char* name, const char* type, const char* unit) {
+    return Json{
+        {"@type", {"Telemetry", type}}, {"name", name}, {"schema", "double"}, {"unit", unit}};
+  };
+  const Json contents = {telemetry("oil", "Temperature", "degreeCelsius"),
+                         telemetry("air", "Temperature", "degreeCelsius"),
+                         {{"@type", "Telemetry"}, {"name", "count"}, {"schema", "integer"}},
+                         telemetry("discharge", "Pressure", "bar"),
+                         telemetry("suction", "Pressure", "bar")};
+  ASSERT_EQ(post("/models", {{"@context", "dtmi:dtdl:context;3"},
+                             {"@id", "dtmi:test:Pump;1"},
+                             {"@type", "Interface"},
+                             {"contents", contents}})
+                .status,
+            201);
+  ASSERT_EQ(post("/sites", {{"name", "north"}}).status, 201);
+  ASSERT_EQ(
+      post("/devices", {{"id", "pump-1"}, {"site", "north"}, {"model", "dtmi:test:Pump;1"}}).status,
+      201);
+  for (const char* key : {"oil", "air", "count", "discharge", "suction"})
+    set_live("pump-1", key, 1);
+  std::vector<std::string> shown;
+  const Reply list = get("/twins");
+  for (const Json& value : list.body["items"][0]["key_values"]) shown.push_back(value["element"]);
+  EXPECT_EQ(shown, (std::vector<std::string>{"discharge", "oil", "count", "suction"}));
+}
+
 TEST_F(FleetTest, CommandsGoToTheDevice) {
   make_compressor();
   const Reply sent = post("/twins/comp-1/commands/reset", {{"delay", 5}});

@@ -127,8 +127,8 @@ const overview = () => ({
   sites: sites.map((s) => { const list = open_alarms((a) => a.site === s.name), own = twins.filter((t) => t.site === s.name); return { id: s.id, name: s.name, display_name: s.display_name, time_zone: s.time_zone, twins: own.length, online: own.filter((t) => t.online).length, alarms: counts(list), worst_priority: worst(list) }; }),
   ingest: { messages_per_s: 12 + Math.random() * 0.8, samples_per_s: 84 + 4 * Math.sin(Date.now() / 9000) + Math.random() * 3, dead_letters: dead.length, discovery: discovery.length } });
 const relative = (text, fallback) => { if (!text) return fallback; if (text === 'now') return Date.now(); const m = /^-(\d+)([smhd])$/.exec(text); return m ? Date.now() - Number(m[1]) * { s: 1000, m: minute, h: hour, d: day }[m[2]] : Date.parse(text); };
-function history(list, from, to, points) {
-  const step = Math.max(1000, (to - from) / points), bucketed = step > 1000;
+function history(list, from, to, points, bucket) {
+  const step = bucket ? Number.parseInt(bucket) * { s: 1000, m: minute, h: hour }[bucket.at(-1)] : Math.max(1000, (to - from) / points), bucketed = Boolean(bucket);
   const series = list.map(([t, e]) => {
     const end = Math.min(to, now_of(t));
     const s = { twin: t.name, element: e.key, unit: e.unit, type: e.type, t: [] };
@@ -181,8 +181,8 @@ on('PATCH', '/sites/{id}', ({ p, body }) => site_of(Object.assign(some(sites.fin
 on('DELETE', '/sites/{id}', () => undefined);
 on('GET', '/twins', ({ q }) => list(twins.filter((t) => (!q.get('site') || t.site === q.get('site')) && (!q.get('model') || t.model === q.get('model'))).map(summary)));
 on('GET', '/twins/{id}', ({ p }) => detail(some(find_twin(p.id))));
-on('GET', '/twins/{id}/history', ({ p, q }) => { const t = some(find_twin(p.id)); const keys = q.get('elements')?.split(',') ?? shape.filter((e) => e.type === 'double').map((e) => e.key); return history(keys.map((k) => [t, shape.find((e) => e.key === k)]).filter(([, e]) => e), relative(q.get('from'), Date.now() - hour), relative(q.get('to'), Date.now()), Number(q.get('points') ?? 1000)); });
-on('POST', '/query', ({ body }) => history(body.series.map((s) => [find_twin(s.twin), shape.find((e) => e.key === s.element)]).filter(([t, e]) => t && e), relative(body.from, Date.now() - hour), relative(body.to, Date.now()), body.points ?? 500));
+on('GET', '/twins/{id}/history', ({ p, q }) => { const t = some(find_twin(p.id)); const keys = q.get('elements')?.split(',') ?? shape.filter((e) => e.type === 'double').map((e) => e.key); return history(keys.map((k) => [t, shape.find((e) => e.key === k)]).filter(([, e]) => e), relative(q.get('from'), Date.now() - hour), relative(q.get('to'), Date.now()), Number(q.get('points') ?? 1000), q.get('bucket')); });
+on('POST', '/query', ({ body }) => history(body.series.map((s) => [find_twin(s.twin), shape.find((e) => e.key === s.element)]).filter(([t, e]) => t && e), relative(body.from, Date.now() - hour), relative(body.to, Date.now()), body.points ?? 500, body.bucket));
 on('POST', '/twins/{id}/commands/{name}', async () => { await new Promise((r) => setTimeout(r, 700)); return { request_id: 'req_' + Math.random().toString(36).slice(2, 8), status: 'sent' }; });
 const device_of = (d) => { const t = find_twin(d.twin); return { ...d, online: t?.online ?? false, last_seen: t?.last ? iso(now_of(t)) : null }; };
 on('GET', '/devices', () => list(devices.map(device_of))); on('GET', '/devices/{id}', ({ p }) => device_of(some(devices.find((d) => d.id === p.id))));

@@ -2,6 +2,16 @@
 import type { History, Series } from './api';
 import type { Curve, Gap } from '../ui/trend';
 
+const bucket_widths_s = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
+
+/** How to ask for a picture of about `points` points: whole buckets with their lowest and highest, so that nothing hides
+ *  between two points; where buckets would be finer than a second, the samples themselves, thinned. */
+export function picture_of(from_ms: number, to_ms: number, points: number): { bucket: string; functions: string } | { points: number } {
+  const wanted_s = (to_ms - from_ms) / 1000 / points;
+  if (wanted_s < 0.5) return { points };
+  return { bucket: `${bucket_widths_s.find((width) => width >= wanted_s * 0.999) ?? 86_400}s`, functions: 'avg,min,max,count' };
+}
+
 /** A hole is where the step is longer than five usual ones, or what the server calls a gap. */
 export function curve_of(series: Series, bucket_s: number | null): Curve {
   const values = (series.avg ?? series.v ?? []) as (number | null)[];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ago, duration, full_time, long_duration, moment, number, plain, rate, slug, split_decimal, time_of_day, unit_symbol, value_text, zone_name, words } from './format';
-import { curve_of, extend, usual_step } from './curves';
+import { curve_of, extend, picture_of, usual_step } from './curves';
 import { rule_words } from './rules';
 import { payload, snippets } from './snippets';
 import type { DeviceCreated, Series } from './api';
@@ -76,6 +76,14 @@ test('a curve has a hole where data are missing, and none where they are not', (
   const single = curve_of({ ...series, avg: undefined, min: undefined, max: undefined, v: [true, false, 'x', 4, null] } as Series, null);
   assert.deepEqual(single.v, [1, 0, null, null, 4, null]);
   assert.equal(single.low, null);
+});
+
+test('a picture asks for whole buckets, and for samples where those are finer', () => {
+  assert.deepEqual(picture_of(0, 3_600_000, 800), { bucket: '5s', functions: 'avg,min,max,count' });
+  assert.deepEqual(picture_of(0, 30 * 86_400_000, 800), { bucket: '3600s', functions: 'avg,min,max,count' });
+  assert.deepEqual(picture_of(0, 3650 * 86_400_000, 800), { bucket: '86400s', functions: 'avg,min,max,count' });
+  assert.deepEqual(picture_of(0, 800_000, 800), { bucket: '1s', functions: 'avg,min,max,count' });
+  assert.deepEqual(picture_of(0, 60_000, 800), { points: 800 });
 });
 
 test('a key is said in words', () => {
