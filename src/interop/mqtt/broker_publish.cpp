@@ -254,7 +254,8 @@ void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targ
     const bool retain = target.retain_as_published && message->retain;
     if (target.subscriber->shard == host_.shard()) {
       const auto it = sessions_.find(target.subscriber->client_id);
-      if (it == sessions_.end()) {
+      // A session that began while the record was written did not subscribe to this.
+      if (it == sessions_.end() || it->second->subscriber != target.subscriber) {
         count_->dropped_no_session.add();
         continue;
       }

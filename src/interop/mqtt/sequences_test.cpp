@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "interop/mqtt/memory_host.h"
+#include "interop/mqtt/test_client.h"
 
 namespace penstock::interop::mqtt {
 namespace {
@@ -21,27 +21,6 @@ std::filesystem::path data_folder() {
       shared ? std::filesystem::path(shared)
              : std::filesystem::path(PENSTOCK_SOURCE_DIR) / ".." / "shared";
   return root / "data" / "mqtt_sequences";
-}
-
-Bytes unhex(const std::string& text) {
-  std::string digits;
-  for (const char c : text) {
-    if (c != ' ') digits += c;
-  }
-  Bytes out;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2) {
-    out.push_back(static_cast<std::byte>(std::stoul(digits.substr(i, 2), nullptr, 16)));
-  }
-  return out;
-}
-std::string hex(ByteView bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const std::byte b : bytes) {
-    out += kDigits[std::to_integer<unsigned>(b) >> 4];
-    out += kDigits[std::to_integer<unsigned>(b) & 15];
-  }
-  return out;
 }
 
 /// Takes one packet off the front.
@@ -73,7 +52,7 @@ std::string run_case(MemoryWorld& world, const json& test) {
   for (const auto& message : test["msgs"]) {
     const auto type = message["type"].get<std::string>();
     if (type == "send") {
-      world.send(peer, unhex(message["payload"]));
+      world.send(peer, unhex(message["payload"].get_ref<const std::string&>()));
     } else if (type == "publish") {
       const auto helper = world.open("helper");
       Bytes connect = unhex("10 0F 0004 4D515454 04 02 003C 0003 686c70");
@@ -88,7 +67,8 @@ std::string run_case(MemoryWorld& world, const json& test) {
       world.cut(helper);
     } else {
       take();
-      const Bytes got = next_packet(stream), want = unhex(message["payload"]);
+      const Bytes got = next_packet(stream),
+                  want = unhex(message["payload"].get_ref<const std::string&>());
       const bool connack = !want.empty() && want[0] == std::byte{0x20};
       const bool same = connack ? got.size() >= 4 && got[0] == want[0] && got[3] == [&] {
         return want.size() > 3 ? want[3] : std::byte{0};
