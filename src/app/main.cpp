@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   root.set_version_flag("--version", kVersion);
   cli::add_serve(root);
   cli::add_simulate(root);
+  cli::add_replay(root);
   cli::add_bench(root);
   cli::add_detect(root);
   try {
