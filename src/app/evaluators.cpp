@@ -19,8 +19,14 @@ constexpr size_t kLearnRows = 3600;
 }
 
 Evaluators::Evaluators(stream::Pipeline& pipeline, const twin::TwinRegistry& twins,
-                       const interfaces::RuleStore& rules, Clock& clock, WorkerPool& workers)
-    : pipeline_(pipeline), twins_(twins), rules_(rules), clock_(clock), workers_(workers) {
+                       const interfaces::RuleStore& rules, stream::HistoryStore& history,
+                       Clock& clock, WorkerPool& workers)
+    : pipeline_(pipeline),
+      twins_(twins),
+      rules_(rules),
+      history_(history),
+      clock_(clock),
+      workers_(workers) {
   for (uint32_t i = 0; i < pipeline_.shards(); ++i) {
     auto watched = std::make_unique<interfaces::RuleEvaluator>();
     auto detectors = std::make_unique<governance::SpcEvaluator>();
@@ -81,6 +87,62 @@ void Evaluators::apply() {
     }
     pipeline_.shard(i).post([this, i, plan = plans[i]] { set(shards_[i], *plan); });
   }
+  if (!running_) return;
+  for (uint32_t i = 0; i < shards_.size(); ++i) teach(i, *plans[i]);
+}
+
+void Evaluators::teach(uint32_t shard, const Plan& plan) {
+  for (const DetectorConfig& config : plan.detectors) {
+    if (config.healthy_to.us == 0 || config.healthy_to > clock_.now()) continue;
+    uint32_t& taught = taught_[config.id];
+    if (taught == config.version) continue;
+    const auto status = ask(shard, config.id);
+    if (!status) continue;  // it does not run: the log says why
+    taught = config.version;
+    if (status->state == DetectorState::kLearning) teach_one(shard, config);
+  }
+}
+
+void Evaluators::teach_one(uint32_t shard, const DetectorConfig& config) {
+  stream::HistoryQuery query;
+  query.series = config.series;
+  query.from = config.healthy_from;
+  query.to = config.healthy_to;
+  query.limit = governance::SpcEvaluator::kLearnValuesMax / config.series.size() + 1;
+  const auto answer = history_.query(query);
+  if (!answer) {
+    log_warning("rules", "detector det_{} cannot read its healthy window: {}", config.id.value,
+                answer.error().text());
+    taught_.erase(config.id);  // again with the next change
+    return;
+  }
+  std::vector<stream::Sample> samples;
+  for (const stream::HistorySeries& series : answer->series)
+    for (size_t i = 0; i < series.time.size(); ++i) {
+      stream::Sample& sample = samples.emplace_back();
+      sample.series = series.series;
+      sample.source_time = sample.received_time = series.time[i];
+      sample.number = series.number[i];
+      if (i < series.quality.size()) sample.quality = series.quality[i];
+    }
+  std::stable_sort(samples.begin(), samples.end(),
+                   [](const auto& a, const auto& b) { return a.source_time < b.source_time; });
+  auto rows = governance::SpcEvaluator::rows_of(config, samples);
+  pipeline_.shard(shard).post([this, shard, id = config.id, rows = std::move(rows)] {
+    const Status done = shards_[shard].detectors->learn_from(id, rows.rows, rows.last);
+    if (!done)
+      log_warning("rules", "detector det_{} cannot learn from its healthy window: {}", id.value,
+                  done.error().text());
+  });
+}
+
+std::optional<DetectorStatus> Evaluators::ask(uint32_t shard, RuleId id) {
+  const auto answer = std::make_shared<std::promise<std::optional<DetectorStatus>>>();
+  auto status = answer->get_future();
+  pipeline_.shard(shard).post(
+      [this, shard, id, answer] { answer->set_value(shards_[shard].detectors->status(id)); });
+  if (status.wait_for(std::chrono::seconds(2)) != std::future_status::ready) return std::nullopt;
+  return status.get();
 }
 
 void Evaluators::set(OfShard& shard, const Plan& plan) const {
@@ -121,14 +183,8 @@ DetectorProgress to_progress(const DetectorStatus& status) {
 std::optional<DetectorProgress> Evaluators::progress(RuleId id) {
   if (!running_) return std::nullopt;
   // Ids are few and the shard is not known from them: ask all, the one that has it answers.
-  for (uint32_t i = 0; i < shards_.size(); ++i) {
-    const auto answer = std::make_shared<std::promise<std::optional<DetectorStatus>>>();
-    auto status = answer->get_future();
-    pipeline_.shard(i).post(
-        [this, i, id, answer] { answer->set_value(shards_[i].detectors->status(id)); });
-    if (status.wait_for(std::chrono::seconds(2)) != std::future_status::ready) continue;
-    if (const auto found = status.get()) return to_progress(*found);
-  }
+  for (uint32_t i = 0; i < shards_.size(); ++i)
+    if (const auto found = ask(i, id)) return to_progress(*found);
   return std::nullopt;
 }
 

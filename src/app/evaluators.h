@@ -3,6 +3,7 @@
 // whenever rules or twins change.
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "interfaces/alarms/rule_evaluator.h"
 #include "interfaces/alarms/rule_plan.h"
 #include "interfaces/alarms/rule_store.h"
+#include "stream/history.h"
 #include "stream/pipeline.h"
 #include "stream/views.h"
 #include "twin/registry.h"
@@ -24,12 +26,16 @@ class Evaluators final : public stream::ConfigurationListener {
  public:
   /// Gives each shard its evaluators. REQUIRES: before the pipeline recovers.
   Evaluators(stream::Pipeline& pipeline, const twin::TwinRegistry& twins,
-             const interfaces::RuleStore& rules, Clock& clock, WorkerPool& workers);
+             const interfaces::RuleStore& rules, stream::HistoryStore& history, Clock& clock,
+             WorkerPool& workers);
 
   /// Hands the present configuration to all shards; at once while they do not run yet.
   void apply();
   /// From now on the shards have threads.
-  void set_running() { running_ = true; }
+  void set_running() {
+    running_ = true;
+    apply_soon();  // detectors whose healthy window has passed learn from history
+  }
 
   void twin_changed(TwinId) override { apply_soon(); }
   void rules_changed() override { apply_soon(); }
@@ -51,17 +57,23 @@ class Evaluators final : public stream::ConfigurationListener {
   [[nodiscard]] std::vector<std::shared_ptr<const Plan>> make_plans() const;
   void apply_soon();  ///< on a worker; many changes in a row become one
   void set(OfShard& shard, const Plan& plan) const;
+  /// Detectors with a healthy window that has passed and that have not learned yet, once each.
+  void teach(uint32_t shard, const Plan& plan);
+  void teach_one(uint32_t shard, const governance::DetectorConfig& config);
+  std::optional<governance::DetectorStatus> ask(uint32_t shard, RuleId detector);
   [[nodiscard]] std::optional<uint32_t> shard_of_twin(TwinId twin) const;
 
   stream::Pipeline& pipeline_;
   const twin::TwinRegistry& twins_;
   const interfaces::RuleStore& rules_;
+  stream::HistoryStore& history_;
   Clock& clock_;
   WorkerPool& workers_;
   std::atomic<bool> wanted_{false};
   std::vector<OfShard> shards_;
   std::atomic<bool> running_{false};
-  std::mutex mutex_;  ///< one apply at a time, so that the newest wins
+  std::mutex mutex_;                   ///< one apply at a time, so that the newest wins
+  std::map<RuleId, uint32_t> taught_;  ///< version; under mutex_
 };
 
 }  // namespace penstock::app

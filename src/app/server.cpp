@@ -180,7 +180,7 @@ Status Server::Impl::open_stream() {
   pipeline = std::make_unique<stream::Pipeline>(pipeline_options, *journal, files, clock,
                                                 system_net(), metrics);
   workers = std::make_unique<WorkerPool>(2, 1000);
-  evaluators = std::make_unique<Evaluators>(*pipeline, *twins, *rules, clock, *workers);
+  evaluators = std::make_unique<Evaluators>(*pipeline, *twins, *rules, *history, clock, *workers);
   rules->set_progress([this](RuleId id) { return evaluators->progress(id); });
 
   authenticator =

@@ -225,6 +225,25 @@ void SpcEvaluator::remove(RuleId id) {
   index();
 }
 
+SpcEvaluator::HealthyRows SpcEvaluator::rows_of(const DetectorConfig& config,
+                                                std::span<const stream::Sample> by_time) {
+  struct Nobody : stream::SignalSink {
+    void emit(const stream::Signal&) override {}
+  } nobody;
+  DetectorConfig open_ended = config;
+  open_ended.healthy_from = open_ended.healthy_to = {};
+  open_ended.learn_rows = static_cast<uint32_t>(kLearnValuesMax / config.series.size());
+  SpcEvaluator scratch;
+  if (!scratch.set(open_ended)) return {};
+  Detector& detector = *scratch.detectors_.front();
+  const size_t full = (open_ended.learn_rows - 1) * config.series.size();
+  for (const stream::Sample& sample : by_time) {
+    if (detector.healthy.size() >= full) break;  // one more row, and it would begin to watch
+    scratch.on_samples(config.twin, std::span(&sample, 1), nobody);
+  }
+  return {std::move(detector.healthy), detector.learned};
+}
+
 Status SpcEvaluator::learn_from(RuleId id, std::span<const double> rows, Timestamp last_row) {
   Detector* const detector = find(id);
   if (detector == nullptr) return fail(ErrorCode::kNotFound, "this detector is not on this shard");
@@ -232,11 +251,14 @@ Status SpcEvaluator::learn_from(RuleId id, std::span<const double> rows, Timesta
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the healthy window is too long: at most {} rows",
                             kLearnValuesMax / detector->sensors()));
-  TRY_ASSIGN(auto monitor,
-             SpcMonitor::learn(rows, detector->sensors(), detector->config.parameters));
+  auto monitor = SpcMonitor::learn(rows, detector->sensors(), detector->config.parameters);
+  if (!monitor) {
+    detector->trouble = monitor.error().message;
+    return fail(monitor.error());
+  }
   if (detector->active) ended_.push_back({detector->config.twin, id, detector->row_time});
   detector->forget_learned();
-  detector->monitor = std::move(monitor);
+  detector->monitor = *std::move(monitor);
   detector->learned = last_row;
   return {};
 }

@@ -54,7 +54,14 @@ class SpcEvaluator final : public stream::Evaluator {
   [[nodiscard]] Status set(const DetectorConfig& config);
   /// An alarm it has raised ends with the next message or tick.
   void remove(RuleId id);
-  /// Learns from rows of the past (history), each `series.size()` finite values in their order.
+  /// Complete rows of the past, as many as may teach: what the same samples would have made of
+  /// themselves had they come live. `by_time`: samples of the healthy window, oldest first.
+  struct HealthyRows {
+    std::vector<double> rows;  ///< `series.size()` values each
+    Timestamp last;
+  };
+  static HealthyRows rows_of(const DetectorConfig& config, std::span<const stream::Sample> by_time);
+  /// Learns from them. Where that fails, status() says why, too.
   [[nodiscard]] Status learn_from(RuleId id, std::span<const double> rows, Timestamp last_row);
   [[nodiscard]] std::optional<DetectorStatus> status(RuleId id) const;
 

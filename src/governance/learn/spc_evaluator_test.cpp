@@ -266,6 +266,34 @@ TEST_F(Spcs, LearnsFromHistory) {
   EXPECT_EQ(heard_.all.size(), 1u);
 }
 
+TEST_F(Spcs, HistoryMakesTheRowsThatLiveSamplesWouldHaveMade) {
+  const auto wanted = config();
+  std::vector<Sample> past;
+  for (int i = 0; i < 300; ++i, ++now_) {
+    const auto values = machine();
+    for (size_t j = 0; j < 3; ++j) past.push_back(sample(j, values[j], now_));
+    if (i == 50) past.back().quality = stream::Quality::kBad;
+  }
+  const auto rows = SpcEvaluator::rows_of(wanted, past);
+  ASSERT_EQ(rows.rows.size(), 300u * 3) << "for a bad value the newest good one stands";
+  EXPECT_EQ(rows.rows[50 * 3 + 2], past[49 * 3 + 2].number);
+  EXPECT_EQ(rows.rows[299 * 3], past[299 * 3].number);
+  EXPECT_EQ(rows.last, past.back().source_time);
+  SpcEvaluator taught;
+  ASSERT_TRUE(taught.set(wanted));
+  EXPECT_FALSE(taught.learn_from(RuleId(7), std::span(rows.rows).first(30), rows.last));
+  EXPECT_NE(taught.status(RuleId(7))->detail.find("too few"), std::string::npos);
+  ASSERT_TRUE(taught.learn_from(RuleId(7), rows.rows, rows.last));
+  EXPECT_EQ(taught.status(RuleId(7))->state, DetectorState::kWatching);
+  EXPECT_EQ(taught.status(RuleId(7))->learned, rows.last);
+  EXPECT_TRUE(taught.status(RuleId(7))->detail.empty());
+  run(taught, 500);
+  EXPECT_TRUE(heard_.all.empty());
+  run(taught, 60, 8);
+  EXPECT_FALSE(heard_.all.empty());
+  EXPECT_TRUE(SpcEvaluator::rows_of(wanted, {}).rows.empty());
+}
+
 TEST_F(Spcs, RefusesWhatCannotWork) {
   SpcEvaluator evaluator;
   auto bad = config();
