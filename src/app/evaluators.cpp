@@ -111,7 +111,7 @@ void Evaluators::teach_one(uint32_t shard, const DetectorConfig& config) {
   query.limit = governance::SpcEvaluator::kLearnValuesMax / config.series.size() + 1;
   const auto answer = history_.query(query);
   if (!answer) {
-    log_warning("rules", "detector det_{} cannot read its healthy window: {}", config.id.value,
+    log_warning("rules", "detector rule_{} cannot read its healthy window: {}", config.id.value,
                 answer.error().text());
     taught_.erase(config.id);  // again with the next change
     return;
@@ -131,7 +131,7 @@ void Evaluators::teach_one(uint32_t shard, const DetectorConfig& config) {
   pipeline_.shard(shard).post([this, shard, id = config.id, rows = std::move(rows)] {
     const Status done = shards_[shard].detectors->learn_from(id, rows.rows, rows.last);
     if (!done)
-      log_warning("rules", "detector det_{} cannot learn from its healthy window: {}", id.value,
+      log_warning("rules", "detector rule_{} cannot learn from its healthy window: {}", id.value,
                   done.error().text());
   });
 }
@@ -152,7 +152,7 @@ void Evaluators::set(OfShard& shard, const Plan& plan) const {
     if (const Status done = shard.detectors->set(config); done)
       running.push_back(config.id);
     else
-      log_warning("rules", "detector det_{} does not run: {}", config.id.value,
+      log_warning("rules", "detector rule_{} does not run: {}", config.id.value,
                   done.error().text());
   }
   for (const RuleId id : shard.running)
