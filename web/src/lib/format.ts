@@ -160,6 +160,9 @@ export function slug(text: string): string {
   return text.normalize('NFKD').replace(/[\u0300-\u036f]/g, '').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 63);
 }
 
+/** A figure that was computed, such as a limit that a model learned: at most four significant digits, no trailing zeros. */
+export function brief(value: number): string { return plain(Number(value.toPrecision(4))); }
+
 /** An element's key as a person says it, where its display name is not at hand: motor.bearing_temperature → Bearing temperature. */
 export function words(key: string): string {
   const last = (key.split('.').at(-1) || key).replace(/([a-z])([A-Z])/g, '$1 $2').replaceAll('_', ' ').trim().toLowerCase();

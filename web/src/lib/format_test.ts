@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ago, duration, full_time, long_duration, moment, number, plain, rate, slug, split_decimal, time_of_day, unit_symbol, value_text, zone_name, words } from './format';
+import { ago, brief, duration, full_time, long_duration, moment, number, plain, rate, slug, split_decimal, time_of_day, unit_symbol, value_text, zone_name, words } from './format';
 import { curve_of, extend, picture_of, usual_step } from './curves';
+import { most_telling } from './telling';
 import { rule_words } from './rules';
 import { payload, snippets } from './snippets';
 import type { DeviceCreated, Series } from './api';
@@ -84,6 +85,18 @@ test('a picture asks for whole buckets, and for samples where those are finer', 
   assert.deepEqual(picture_of(0, 3650 * 86_400_000, 800), { bucket: '86400s', functions: 'avg,min,max,count' });
   assert.deepEqual(picture_of(0, 800_000, 800), { bucket: '1s', functions: 'avg,min,max,count' });
   assert.deepEqual(picture_of(0, 60_000, 800), { points: 800 });
+});
+
+test('one of each quantity is shown first', () => {
+  const of = (key: string, semantic_type: string) => ({ key, semantic_type });
+  const all = [of('current', 'Current'), of('hours', 'TimeSpan'), of('oil', 'Temperature'), of('air', 'Temperature'), of('pressure', 'Pressure'), of('count', '')];
+  assert.deepEqual(most_telling(all).map((e) => e.key), ['pressure', 'oil', 'current', 'hours', 'count', 'air']);
+});
+
+test('computed figures are brief', () => {
+  assert.equal(brief(0.4928502390273227), '0.4929');
+  assert.equal(brief(7.1), '7.1');
+  assert.equal(brief(61), '61');
 });
 
 test('a key is said in words', () => {
