@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_simulate(root);
   cli::add_replay(root);
+  cli::add_journal(root);
   cli::add_bench(root);
   cli::add_detect(root);
   try {

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "stream/journal_format.h"
+#include "stream/journal_segment.h"
 
 namespace penstock::stream {
 
@@ -44,22 +45,10 @@ void Batch::clear() {
 
 namespace {
 
-std::string segment_name(JournalOffset first) { return fmt::format("{:020}.seg", first); }
-
 struct Segment {
   JournalOffset first = 0;
   JournalOffset end = 0;  // of the valid frames
 };
-
-std::optional<JournalOffset> parse_segment_name(const std::string& name) {
-  if (name.size() != 24 || !name.ends_with(".seg")) return std::nullopt;
-  JournalOffset first = 0;
-  for (size_t i = 0; i < 20; ++i) {
-    if (name[i] < '0' || name[i] > '9') return std::nullopt;
-    first = first * 10 + static_cast<JournalOffset>(name[i] - '0');
-  }
-  return first;
-}
 
 struct RecentBatch {
   JournalOffset first = 0;  // of its frame
@@ -158,13 +147,15 @@ class JournalImpl final : public Journal {
     Committed committed;
   };
 
-  Result<Segment> scan(JournalOffset first, bool last);
+  Result<Segment> recover_segment(JournalOffset first, bool newest);
   Status start_segment();
   void run();
   void commit(std::vector<Submitted>& group);
+  void refuse_oversized(std::vector<Submitted>& group);
   Status write_group(std::vector<Submitted>& group);
   void give_up_on(const Error& error);
   bool try_to_resume();
+  bool drop_unacknowledged_segments();
   void recycle(RecentPtr committed);
   void set_state(JournalState state, std::string detail);
 
@@ -204,75 +195,30 @@ class JournalImpl final : public Journal {
 
 // -- opening and recovery
 
-// Reads a segment's frames from its start. The end of the valid frames is its end; what follows is
-// a torn tail in the newest segment and corruption in any other.
-Result<Segment> JournalImpl::scan(JournalOffset first, bool last) {
+// What is valid of a segment; a torn tail of the newest one is cut off.
+Result<Segment> JournalImpl::recover_segment(JournalOffset first, bool newest) {
   const std::string path = options_.directory + "/" + segment_name(first);
-  TRY_ASSIGN(const auto file, files_.open(path, last ? OpenMode::kAppend : OpenMode::kRead));
-  TRY_ASSIGN(const uint64_t size, file->size());
-  SegmentHeader header;
-  TRY_ASSIGN(const size_t got, file->read_at(0, std::as_writable_bytes(std::span(&header, 1))));
-  const bool whole_header = got == sizeof header && header.magic == kSegmentMagic &&
-                            header.crc == header_crc(header) && header.first_offset == first;
-  if (!whole_header) {
-    if (last && size <= kSegmentHeader) {  // died while making it: nothing was acknowledged from it
-      torn_.add(size);
-      TRY(file->truncate(0));
-      header = {};
-      header.first_offset = first;
-      header.crc = header_crc(header);
-      TRY(file->append(header_bytes(header)));
-      TRY(file->sync());
-      return Segment{first, first};
-    }
-    return fail(ErrorCode::kCorrupt,
-                "the journal segment has a broken header; restore it from a copy, or move the file "
-                "away to lose what only it holds",
-                path);
+  TRY_ASSIGN(const SegmentScan scan, scan_segment(files_, path, first, newest));
+  if (scan.tail == SegmentTail::kDamaged) return tl::unexpected<Error>(damage_error(scan, path));
+  if (!newest) return Segment{first, scan.end};
+  TRY_ASSIGN(const auto file, files_.open(path, OpenMode::kAppend));
+  if (scan.tail == SegmentTail::kUnmade) {  // nothing was acknowledged from it
+    SegmentHeader header;
+    header.first_offset = first;
+    header.crc = header_crc(header);
+    TRY(file->truncate(0));
+    TRY(file->append(header_bytes(header)));
+    torn_.add(scan.file_bytes);
+  } else if (scan.tail == SegmentTail::kTorn) {
+    const uint64_t torn = scan.file_bytes - scan.valid_bytes();
+    log_warning("journal", "cut a torn tail of {} bytes off {}: never acknowledged", torn, path);
+    torn_.add(torn);
+    TRY(file->truncate(scan.valid_bytes()));
   }
-  if (header.version != kVersion)
-    return fail(ErrorCode::kUnsupported,
-                "the journal was written by a newer Penstock; use that one", path);
-
-  uint64_t at = kSegmentHeader;
-  Bytes body;
-  bool good = true;
-  while (good && at + kFrameHeader <= size) {
-    FrameHeader frame;
-    TRY(file->read_at(at, std::as_writable_bytes(std::span(&frame, 1))));
-    good = frame.magic == kFrameMagic && frame.crc == header_crc(frame) &&
-           frame.body_bytes % 8 == 0 && frame.offset == first + (at - kSegmentHeader) &&
-           at + kFrameHeader + frame.body_bytes <= size;
-    if (!good) break;
-    body.resize(frame.body_bytes);
-    TRY(file->read_at(at + kFrameHeader, body));
-    good = crc32c(body) == frame.body_crc;
-    if (good) at += kFrameHeader + frame.body_bytes;
-  }
-  if (at < size) {
-    // A torn tail is the last write; a valid frame behind the damage means that the damage is in
-    // the middle.
-    bool frame_behind = !last;
-    for (uint64_t look = at + 8; last && !frame_behind && look + kFrameHeader <= size; look += 8) {
-      FrameHeader frame;
-      TRY(file->read_at(look, std::as_writable_bytes(std::span(&frame, 1))));
-      frame_behind = frame.magic == kFrameMagic && frame.crc == header_crc(frame) &&
-                     frame.offset == first + (look - kSegmentHeader);
-    }
-    if (frame_behind)
-      return fail(
-          ErrorCode::kCorrupt,
-          fmt::format("the journal is damaged at byte {} of {} (offset {}): `penstock journal "
-                      "verify` tells "
-                      "more; restore the file from a copy, or cut it there to lose what follows",
-                      at, size, first + (at - kSegmentHeader)),
-          path);
-    log_warning("journal", "cut a torn tail of {} bytes off {}", size - at, path);
-    torn_.add(size - at);
-    TRY(file->truncate(at));
-    TRY(file->sync());
-  }
-  return Segment{first, first + (at - kSegmentHeader)};
+  // After a mere kill the last frames may be in the page cache only. Readers act on them, so they
+  // must not vanish in the next crash.
+  TRY(file->sync());
+  return Segment{first, scan.end};
 }
 
 Status JournalImpl::open() {
@@ -282,7 +228,7 @@ Status JournalImpl::open() {
   for (const std::string& name : names)
     if (const auto first = parse_segment_name(name)) firsts.push_back(*first);
   for (size_t i = 0; i < firsts.size(); ++i) {
-    TRY_ASSIGN(const Segment segment, scan(firsts[i], i + 1 == firsts.size()));
+    TRY_ASSIGN(const Segment segment, recover_segment(firsts[i], i + 1 == firsts.size()));
     if (i > 0 && segments_.rbegin()->second.end != segment.first)
       return fail(
           ErrorCode::kCorrupt,
@@ -372,16 +318,29 @@ void JournalImpl::run() {
       group.clear();
       continue;
     }
+    refuse_oversized(group);
     if (!group.empty()) commit(group);
     group.clear();
   }
 }
 
+void JournalImpl::refuse_oversized(std::vector<Submitted>& group) {
+  std::erase_if(group, [&](Submitted& s) {
+    const size_t bytes = s.batch->bytes().size();
+    if (bytes <= options_.batch_bytes_max) return false;
+    refused_.add();
+    s.committed(fail(ErrorCode::kInvalidArgument,
+                     fmt::format("a batch of {} bytes is larger than the journal takes ({})", bytes,
+                                 options_.batch_bytes_max)),
+                0, 0);
+    return true;
+  });
+}
+
 Status JournalImpl::write_group(std::vector<Submitted>& group) {
+  JournalOffset group_first = end_;
   for (Submitted& s : group) {
     const ByteView body = s.batch->bytes();
-    if (body.size() > options_.batch_bytes_max)
-      return fail(ErrorCode::kInvalidArgument, "a batch is larger than the journal takes");
     if (segment_size_ > kSegmentHeader &&
         segment_size_ + kFrameHeader + body.size() > options_.segment_bytes_max) {
       TRY(file_->sync());
@@ -390,12 +349,14 @@ Status JournalImpl::write_group(std::vector<Submitted>& group) {
         segments_.rbegin()->second.end = end_;
       }
       TRY(start_segment());
+      group_first = end_;  // what went into the old segment is durable
     }
     FrameHeader header;
     header.body_bytes = static_cast<uint32_t>(body.size());
     header.offset = end_;
     header.records = static_cast<uint32_t>(s.batch->records());
     header.body_crc = crc32c(body);
+    header.group_back = static_cast<uint32_t>(std::min<uint64_t>(end_ - group_first, UINT32_MAX));
     header.crc = header_crc(header);
     TRY(file_->append(header_bytes(header)));
     TRY(file_->append(body));
@@ -497,6 +458,18 @@ void JournalImpl::give_up_on(const Error& error) {
   next_space_check_us_ = clock_.monotonic_us() + 1'000'000;
 }
 
+// Segments that a group began before it failed hold nothing that was acknowledged. They go first,
+// durably: were the one before cut while they stay, a crash would leave a gap.
+bool JournalImpl::drop_unacknowledged_segments() {
+  while (segments_.rbegin()->first > durable_) {
+    const std::string path = options_.directory + "/" + segment_name(segments_.rbegin()->first);
+    if (files_.exists(path) && !files_.remove(path)) return false;
+    const std::lock_guard lock(recent_mutex_);
+    segments_.erase(std::prev(segments_.end()));
+  }
+  return files_.sync_directory(options_.directory).has_value();
+}
+
 // Disk full: writing again is safe once there is space, the file ends where the last durable frame
 // does. Failed: the file is not trusted again. What is durable is read back from the disk, and a
 // new segment takes over.
@@ -507,8 +480,9 @@ bool JournalImpl::try_to_resume() {
   if (space && *space < options_.free_bytes_min) return false;
   if (state_ == JournalState::kFailed) {
     file_.reset();
+    if (!drop_unacknowledged_segments()) return false;
     const JournalOffset last = segments_.rbegin()->first;
-    const auto segment = scan(last, true);
+    const auto segment = recover_segment(last, true);
     if (!segment || segment->end < durable_) {
       log_error("journal",
                 "what was durable cannot be read back: only a restart after repair helps");
@@ -607,14 +581,10 @@ Result<std::optional<Journal::Reader::Record>> ReaderImpl::next() {
     TRY_ASSIGN(const bool more, load_frame());
     if (!more) return std::nullopt;
   }
-  if (rest_.size() < kRecordHeader) return fail(ErrorCode::kCorrupt, "a journal record ends early");
-  const auto type = static_cast<RecordType>(rest_[0]);
-  const auto length = load_le<uint32_t>(rest_.data() + 4);
-  const size_t whole = padded(kRecordHeader + length);
-  if (whole > rest_.size()) return fail(ErrorCode::kCorrupt, "a journal record ends early");
-  Record record{type, at_ + whole, rest_.subspan(kRecordHeader, length)};
-  rest_ = rest_.subspan(whole);
-  at_ += whole;
+  const auto raw = take_record(rest_);
+  if (!raw) return fail(ErrorCode::kCorrupt, "a journal record ends early");
+  Record record{raw->type, at_ + raw->bytes, raw->body};
+  at_ += raw->bytes;
   return record;
 }
 

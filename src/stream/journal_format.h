@@ -33,8 +33,8 @@ struct FrameHeader {
   uint64_t offset = 0;      // of this frame in the journal
   uint32_t records = 0;
   uint32_t body_crc = 0;
-  uint32_t reserved = 0;
-  uint32_t crc = 0;  // of the 28 bytes before it
+  uint32_t group_back = 0;  // bytes since its commit group began: all before that was durable
+  uint32_t crc = 0;         // of the 28 bytes before it
 };
 static_assert(sizeof(FrameHeader) == kFrameHeader);
 

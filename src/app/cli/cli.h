@@ -57,6 +57,7 @@ std::string own_program();
 
 void add_bench(CLI::App& root);
 void add_detect(CLI::App& root);
+void add_journal(CLI::App& root);
 void add_replay(CLI::App& root);
 void add_serve(CLI::App& root);
 void add_simulate(CLI::App& root);

@@ -204,7 +204,19 @@ void MqttEndpoint::close(ConnectionId id) {
 
 // -- reading
 
+// The journal is behind: this socket waits. True: it must not be read now.
+bool MqttEndpoint::hold_if_congested(Connection& connection) {
+  if (connection.held) return true;
+  if (connection.closing || shard_.pending_bytes() <= limits_.batch_bytes_high) return false;
+  connection.held = true;
+  held_.push_back(connection.id);
+  update_interest(connection);
+  return true;
+}
+
 void MqttEndpoint::read(Connection& connection) {
+  // Before reading: many sockets that are ready in one turn must not fill a batch without end.
+  if (hold_if_congested(connection)) return;
   const IoOutcome outcome = shard_.reactor().net().read(connection.wire->socket, read_buffer_);
   if (outcome.kind == IoOutcome::Kind::kWouldBlock) return;
   if (outcome.kind != IoOutcome::Kind::kDone) {
@@ -256,12 +268,7 @@ void MqttEndpoint::on_plain(Connection& connection, ByteView bytes) {
     }
     if (!status && !connection.closing) drop(connection, status.error().message);
   }
-  const bool congested = shard_.pending_bytes() > limits_.batch_bytes_high;
-  if (congested && !connection.closing && !connection.held) {
-    connection.held = true;
-    held_.push_back(connection.id);
-    update_interest(connection);
-  }
+  (void)hold_if_congested(connection);
 }
 
 // Until CONNECT is whole the connection belongs to whoever accepted it; then to the shard of its

@@ -113,6 +113,7 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void linger(Connection& connection, const PollEvent& event);
   void remove(Connection& connection);
   void update_interest(Connection& connection);
+  bool hold_if_congested(Connection& connection);
   void read_again();
 
   stream::Shard& shard_;
