@@ -631,6 +631,8 @@ void visit_properties(const Properties& p, Visit&& visit) {
   each(kServerKeepAlive, p.server_keep_alive);
   each(kAuthMethod, p.authentication_method);
   each(kAuthData, p.authentication_data);
+  each(kRequestProblem, p.request_problem_information);
+  each(kRequestResponse, p.request_response_information);
   each(kResponseInformation, p.response_information);
   each(kServerReference, p.server_reference);
   each(kReasonString, p.reason_string);

@@ -67,26 +67,28 @@ class TestClient {
   void reconnect() {
     peer_ = world_.open(client_id_);
     stream_.clear();
-    Bytes body = unhex(options_.version == 5 ? "00044D51545405" : "00044D51545404");
-    const auto flags = static_cast<uint8_t>((options_.clean ? 2 : 0) |
-                                            (options_.has_will ? 4 | options_.will_qos << 3 : 0) |
-                                            (options_.has_will && options_.will_retain ? 0x20 : 0) |
-                                            (options_.username.empty() ? 0 : 0x80));
-    body.push_back(std::byte{flags});
-    put_u16(body, options_.keep_alive_s);
-    if (options_.version == 5) append_properties(body, options_.properties);
-    put_text(body, client_id_);
-    if (options_.has_will) {
-      if (options_.version == 5) append_properties(body, options_.will_properties);
-      put_text(body, options_.will_topic);
-      put_text(body, options_.will_payload);
-    }
-    if (!options_.username.empty()) put_text(body, options_.username);
-    send_packet(0x10, body);
+    send(connect_packet(client_id_, options_));
     world_.settle();
     const auto packets = take();
     connack = packets.empty() ? Got{} : packets.front();
     others_.assign(packets.begin() + (packets.empty() ? 0 : 1), packets.end());
+  }
+  static Bytes connect_packet(std::string_view client_id, const ConnectOptions& o) {
+    Bytes body = unhex(o.version == 5 ? "00044D51545405" : "00044D51545404");
+    const auto flags = static_cast<uint8_t>(
+        (o.clean ? 2 : 0) | (o.has_will ? 4 | o.will_qos << 3 : 0) |
+        (o.has_will && o.will_retain ? 0x20 : 0) | (o.username.empty() ? 0 : 0x80));
+    body.push_back(std::byte{flags});
+    put_u16(body, o.keep_alive_s);
+    if (o.version == 5) append_properties(body, o.properties);
+    put_text(body, client_id);
+    if (o.has_will) {
+      if (o.version == 5) append_properties(body, o.will_properties);
+      put_text(body, o.will_topic);
+      put_text(body, o.will_payload);
+    }
+    if (!o.username.empty()) put_text(body, o.username);
+    return packet(0x10, body);
   }
   [[nodiscard]] int connack_reason() const {
     return connack.type == PacketType::kConnack ? std::to_integer<int>(connack.body[1]) : -1;
@@ -178,7 +180,8 @@ class TestClient {
     put_u16(out, static_cast<uint16_t>(text.size()));
     append_bytes(out, as_bytes(text));
   }
-  void send_packet(uint8_t first, ByteView body) {
+  void send_packet(uint8_t first, ByteView body) { send(packet(first, body)); }
+  static Bytes packet(uint8_t first, ByteView body) {
     Bytes out{std::byte{first}};
     size_t n = body.size();
     do {
@@ -186,7 +189,7 @@ class TestClient {
       n >>= 7;
     } while (n > 0);
     append_bytes(out, body);
-    send(out);
+    return out;
   }
   Bytes round_trip(uint8_t first, ByteView body, PacketType answer) {
     send_packet(first, body);
