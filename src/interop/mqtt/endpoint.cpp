@@ -173,6 +173,7 @@ void MqttEndpoint::adopt(std::unique_ptr<Wire> wire) {
   Connection& placed = *connection;
   slots_[slot] = std::move(connection);
   ++open_;
+  if (!placed.wire->unsent.empty()) transmit(placed, {});
   if (placed.wire->first.empty()) return;
   const Bytes first = std::exchange(placed.wire->first, {});
   before_connect(placed, first);  // handed over by another shard
@@ -242,11 +243,11 @@ void MqttEndpoint::read(Connection& connection) {
   }
   connection.handshake_seen = connection.handshake_seen || connection.wire->tls->handshake_done();
   if (!plain_buffer_.empty()) {
-    const Bytes plain = std::exchange(plain_buffer_, {});
+    Bytes plain = std::exchange(plain_buffer_, {});
     on_plain(connection, plain);
-    plain_buffer_ = std::move(const_cast<Bytes&>(plain));
+    plain_buffer_ = std::move(plain);
   }
-  if (connection.wire->tls->peer_closed() && !connection.closing)
+  if (!connection.closing && connection.wire->tls->peer_closed())
     drop(connection, "closed by peer");
 }
 
@@ -300,13 +301,12 @@ void MqttEndpoint::before_connect(Connection& connection, ByteView bytes) {
 
 void MqttEndpoint::hand_over(Connection& connection, uint32_t owner) {
   flush(connection);
+  if (connection.closing) return;
   shard_.reactor().remove(connection.registration);
   auto wire = std::move(connection.wire);
-  const auto slot = static_cast<uint32_t>(connection.id.value);
-  if (connection.dirty) std::erase(dirty_, connection.id);
-  slots_[slot].reset();
-  free_.push_back(slot);
-  --open_;
+  // The shell stays until the end of the turn: those who called us still hold it.
+  connection.closing = true;
+  closing_.push_back(connection.id);
   MqttEndpoint* to = siblings_[owner];
   // std::function must be copyable; the socket is not, so it travels in a shared pointer that one
   // task empties.
@@ -421,14 +421,15 @@ void MqttEndpoint::on_turn_end() {
     Connection* connection = find(dirty_[i]);
     if (!connection) continue;
     connection->dirty = false;
-    flush(*connection);
+    if (connection->wire) flush(*connection);
   }
   dirty_.clear();
   for (size_t i = 0; i < closing_.size(); ++i) {
     Connection* connection = find(closing_[i]);
     if (!connection) continue;
-    if (!connection->lingering && !connection->peer_gone) say_goodbye(*connection);
-    if (connection->peer_gone) remove(*connection);
+    if (connection->wire && !connection->lingering && !connection->peer_gone)
+      say_goodbye(*connection);
+    if (!connection->wire || connection->peer_gone) remove(*connection);
   }
   closing_.clear();
 }
@@ -466,8 +467,10 @@ void MqttEndpoint::linger(Connection& connection, const PollEvent& event) {
 
 void MqttEndpoint::remove(Connection& connection) {
   const auto slot = static_cast<uint32_t>(connection.id.value);
-  shard_.reactor().remove(connection.registration);
-  shard_.reactor().net().close(connection.wire->socket);
+  if (connection.wire) {  // else it lives on with another shard
+    shard_.reactor().remove(connection.registration);
+    shard_.reactor().net().close(connection.wire->socket);
+  }
   slots_[slot].reset();
   free_.push_back(slot);
   --open_;
