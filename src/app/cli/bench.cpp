@@ -8,6 +8,7 @@
 #include "app/bench/load.h"
 #include "app/bench/pile.h"
 #include "app/bench/query.h"
+#include "app/bench/watch.h"
 #include "app/cli/cli.h"
 
 namespace penstock::app::cli {
@@ -125,6 +126,22 @@ void add_pile_subscriber(CLI::App* bench) {
   });
 }
 
+void add_watch(CLI::App* bench) {
+  auto* command = bench->add_subcommand(
+      "watch", "What rules and detectors cost a message, alone on one thread");
+  auto o = std::make_shared<WatchBenchOptions>();
+  // Like the other benchmarks'; there is nothing else to print.
+  command->add_flag_function("--json", [](int64_t) {}, "Only the last line, JSON");
+  command->add_option("--twins", o->twins, "Each with its detector")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--sensors", o->sensors, "Values a message, each with a rule")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--messages", o->messages)->capture_default_str();
+  on_run(command, [o]() -> Status { return print_json(bench_watch(*o)); });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& root) {
@@ -134,6 +151,7 @@ void add_bench(CLI::App& root) {
   add_query(bench);
   add_publish(bench);
   add_pile_subscriber(bench);
+  add_watch(bench);
 }
 
 }  // namespace penstock::app::cli

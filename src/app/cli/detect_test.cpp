@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "app/bench/watch.h"
 #include "app/cli/cli.h"
 #include "base/json.h"
 
@@ -87,6 +88,14 @@ TEST_F(Detect, PublicPumpRuns) {
   const Json score = last_line(run("detect evaluate --json --dataset " + folder));
   EXPECT_GE(score["f1"].get<double>(), 0.83);
   EXPECT_LE(score["far"].get<double>(), 0.18);
+}
+
+TEST(BenchWatch, MeasuresWhatHasLearned) {
+  const auto cost = bench_watch({.twins = 20, .sensors = 3, .messages = 2000});
+  ASSERT_TRUE(cost) << cost.error().text();
+  EXPECT_EQ((*cost)["values_per_message"], 3);
+  EXPECT_GT((*cost)["detector_bytes_per_twin"].get<int>(), 100);
+  EXPECT_FALSE(bench_watch({.twins = 1, .sensors = 65, .messages = 1}));
 }
 
 }  // namespace

@@ -310,14 +310,9 @@ void AlarmDesk::run() {
 
 Status AlarmDesk::apply(const std::vector<stream::Signal>& signals, stream::JournalOffset next) {
   const std::lock_guard one_change(write_mutex_);
-  Open open;
-  {
-    const std::lock_guard lock(mutex_);
-    open = open_;
-  }
   Change change;
   const Status done = registry_.write([&](Session& session) -> Status {
-    change = {open, {}, 0};  // this may run twice
+    change = {};  // this may run twice
     for (const auto& signal : signals) TRY(apply_one(session, signal, change));
     TRY(session.run(
         "INSERT INTO alarm_cursor (organisation_id, journal_offset) VALUES (?, ?) "
@@ -329,7 +324,11 @@ Status AlarmDesk::apply(const std::vector<stream::Signal>& signals, stream::Jour
   raised_.add(change.raised);
   {
     const std::lock_guard lock(mutex_);
-    open_ = std::move(change.open);
+    for (auto& [key, alarm] : change.touched)
+      if (alarm.state == AlarmState::kClosed)
+        open_.erase(key);
+      else
+        open_.insert_or_assign(key, std::move(alarm));
     offset_ = next;
     open_gauge_.set(static_cast<double>(open_.size()));
   }
@@ -338,19 +337,30 @@ Status AlarmDesk::apply(const std::vector<stream::Signal>& signals, stream::Jour
   return {};
 }
 
+/// The open alarm as this transaction has left it; null: there is none. REQUIRES: write_mutex_,
+/// without which open_ does not change.
+AlarmItem* AlarmDesk::touch(const Key& key, Change& change) const {
+  auto found = change.touched.find(key);
+  if (found == change.touched.end()) {
+    const auto open = open_.find(key);
+    if (open == open_.end()) return nullptr;
+    found = change.touched.emplace(key, open->second).first;
+  }
+  return found->second.state == AlarmState::kClosed ? nullptr : &found->second;
+}
+
 Status AlarmDesk::apply_one(Session& session, const stream::Signal& signal, Change& change) {
-  const auto found = change.open.find(Key{signal.twin, signal.source});
-  if (found == change.open.end()) return signal.active ? raise(session, signal, change) : Status();
-  AlarmItem& alarm = found->second;
+  AlarmItem* const known = touch(Key{signal.twin, signal.source}, change);
+  if (known == nullptr) return signal.active ? raise(session, signal, change) : Status();
+  AlarmItem& alarm = *known;
   if (!signal.active) {
     if (alarm.state == AlarmState::kCleared) return {};
-    const bool known = alarm.state == AlarmState::kAcknowledged;
-    alarm.state = known ? AlarmState::kClosed : AlarmState::kCleared;
+    alarm.state =
+        alarm.state == AlarmState::kAcknowledged ? AlarmState::kClosed : AlarmState::kCleared;
     alarm.cleared = std::max(signal.time, alarm.raised);  // the device's clock may have gone back
     TRY(update(session, alarm));
     TRY(note_event(session, alarm, alarm.cleared, kSystem, "cleared", ""));
     change.alarms.push_back(alarm);
-    if (known) change.open.erase(found);
     return {};
   }
   alarm.value = signal.value;
@@ -400,7 +410,7 @@ Status AlarmDesk::raise(Session& session, const stream::Signal& signal, Change& 
   TRY(note_event(session, alarm, signal.time, kSystem, "raised", ""));
   ++change.raised;
   change.alarms.push_back(alarm);
-  change.open[Key{signal.twin, signal.source}] = std::move(alarm);
+  change.touched.insert_or_assign(Key{signal.twin, signal.source}, std::move(alarm));
   return {};
 }
 

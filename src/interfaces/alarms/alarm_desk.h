@@ -74,10 +74,11 @@ class AlarmDesk final : public AlarmBook {
   Status clear_orphans();
   /// What a transaction is about to do; memory follows once it is stored.
   struct Change {
-    Open open;
-    std::vector<AlarmItem> alarms;
+    Open touched;                   ///< closed: no longer open
+    std::vector<AlarmItem> alarms;  ///< as they were after each signal, for the listener
     uint64_t raised = 0;
   };
+  AlarmItem* touch(const Key& key, Change& change) const;
   Status apply_one(store::Session& session, const stream::Signal& signal, Change& change);
   Status raise(store::Session& session, const stream::Signal& signal, Change& change);
   Result<AlarmItem> read_one(store::Session& session, OrganisationId organisation, AlarmId id);

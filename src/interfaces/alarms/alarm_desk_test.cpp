@@ -426,6 +426,34 @@ TEST_F(AlarmDeskTest, SharesOfSensorsComeAsSeriesAndAreShownAsElements) {
   EXPECT_EQ(all()[0].contributions[0].share, 0.6);
 }
 
+TEST_F(AlarmDeskTest, AStormIsStoredWhole) {
+  // Everything at once, as when a network comes back: each alarm once, in one transaction.
+  std::vector<TwinId> many;
+  for (int i = 0; i < 60; ++i) {
+    const std::string one = "storm-" + std::to_string(i);
+    many.push_back(
+        (*twins_->create_twin(organisation(), {one, "", "north", "dtmi:test:Pump;1", "", {}}))->id);
+  }
+  desk_ = std::move(*AlarmDesk::open(*registry_, *twins_, system_clock(), metrics_,
+                                     [](RuleId, TwinId) { return AlarmSource(); }));
+  std::vector<stream::Signal> signals;
+  for (const TwinId twin : many)
+    for (uint32_t source = 1; source <= 50; ++source) {
+      signals.push_back(signal(true, source));
+      signals.back().twin = twin;
+      signals.back().source = RuleId(source);
+    }
+  ASSERT_TRUE(desk_->apply(signals, 1));
+  AlarmFilter filter;
+  filter.organisation = organisation();
+  filter.open = true;
+  EXPECT_EQ(desk_->alarms(filter, 10'000)->size(), 3000u);
+  for (auto& one : signals) one.active = false;
+  ASSERT_TRUE(desk_->apply(signals, 2));
+  filter.state = AlarmState::kCleared;
+  EXPECT_EQ(desk_->alarms(filter, 10'000)->size(), 3000u);
+}
+
 TEST_F(AlarmDeskTest, NotesAreTold) {
   ASSERT_TRUE(desk_->apply({signal(true, 1)}, 100));
   ASSERT_TRUE(desk_->add_note(organisation(), all()[0].id, "Ann", "seen from the yard"));
