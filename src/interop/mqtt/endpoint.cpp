@@ -260,7 +260,7 @@ void MqttEndpoint::on_plain(Connection& connection, ByteView bytes) {
   } else {
     Bytes payload, reply;
     const Status status = connection.wire->websocket->on_bytes(bytes, payload, reply);
-    if (!reply.empty()) transmit(connection, reply);
+    if (!reply.empty()) send_plain(connection, reply);
     if (!payload.empty()) {
       if (connection.with_broker)
         broker_->on_bytes(connection.id, payload);
@@ -345,23 +345,21 @@ void MqttEndpoint::transmit(Connection& connection, ByteView wire_bytes) {
 void MqttEndpoint::send(ConnectionId id, ByteView bytes) {
   Connection* connection = find(id);
   if (!connection || connection->closing) return;
-  if (!connection->wire->tls && !connection->wire->websocket) {
-    transmit(*connection, bytes);
-    return;
-  }
+  if (!connection->wire->websocket) return send_plain(*connection, bytes);
   Bytes framed;
-  if (connection->wire->websocket) connection->wire->websocket->frame(bytes, framed);
-  const ByteView plain = connection->wire->websocket ? ByteView(framed) : bytes;
-  if (!connection->wire->tls) {
-    transmit(*connection, plain);
-    return;
-  }
+  connection->wire->websocket->frame(bytes, framed);
+  send_plain(*connection, framed);
+}
+
+// What TLS, where there is one, is still to wrap.
+void MqttEndpoint::send_plain(Connection& connection, ByteView plain) {
+  if (!connection.wire->tls) return transmit(connection, plain);
   Bytes sealed;
-  if (auto status = connection->wire->tls->seal(plain, sealed); !status) {
-    drop(*connection, status.error().message);
+  if (auto status = connection.wire->tls->seal(plain, sealed); !status) {
+    drop(connection, status.error().message);
     return;
   }
-  transmit(*connection, sealed);
+  transmit(connection, sealed);
 }
 
 size_t MqttEndpoint::unsent_bytes(ConnectionId id) const {

@@ -107,7 +107,8 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void before_connect(Connection& connection, ByteView bytes);
   void hand_over(Connection& connection, uint32_t owner);
   void flush(Connection& connection);
-  void transmit(Connection& connection, ByteView plain);
+  void send_plain(Connection& connection, ByteView plain);
+  void transmit(Connection& connection, ByteView wire_bytes);
   void drop(Connection& connection, std::string_view why);
   void say_goodbye(Connection& connection);
   void linger(Connection& connection, const PollEvent& event);
