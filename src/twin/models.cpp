@@ -45,7 +45,7 @@ std::vector<std::string> list_of(const Json& json, const char* member) {
   if (found == json.end()) return list;
   for (const Json& entry : found->is_array() ? *found : Json::array({*found})) {
     if (entry.is_string()) list.push_back(entry.get<std::string>());
-    if (entry.is_object() && entry.contains("@id")) list.push_back(entry["@id"].get<std::string>());
+    if (entry.is_object()) list.push_back(text_of(entry, "@id"));
   }
   return list;
 }
@@ -115,6 +115,8 @@ class Compiler {
                      const std::string& prefix, int depth, ModelInfo& model) {
     const auto types = types_of(content);
     const std::string name = text_of(content, "name");
+    if (!content.is_object())
+      return fail(ErrorCode::kInvalidArgument, "A content of the interface is no object", dtmi);
     if (name.empty() || !seen_.insert(model.id + "\n" + prefix + name).second)
       return fail(ErrorCode::kInvalidArgument,
                   name.empty() ? "A content of the interface has no name"
@@ -154,7 +156,8 @@ class Compiler {
     element.display_name = text_of(content, "displayName");
     element.description = text_of(content, "description");
     element.property = has_type(types, "Property");
-    element.writable = element.property && content.value("writable", false);
+    const auto writable = content.find("writable");
+    element.writable = element.property && writable != content.end() && *writable == true;
     element.unit = text_of(content, "unit");
     for (const std::string& type : types)
       if (type != "Telemetry" && type != "Property") element.semantic_type = type;
@@ -228,7 +231,7 @@ Result<std::vector<ModelDocument>> split_models(std::string_view document, size_
   TRY_ASSIGN(const Json json, parse_json(document));
   std::vector<ModelDocument> models;
   for (const Json& entry : json.is_array() ? json : Json::array({json})) {
-    const std::string dtmi = entry.is_object() ? entry.value("@id", "") : "";
+    const std::string dtmi = entry.is_object() ? text_of(entry, "@id") : "";
     if (!dtmi.starts_with("dtmi:") || !has_type(types_of(entry), "Interface"))
       return fail(ErrorCode::kInvalidArgument,
                   "A model is a DTDL interface: a JSON object with \"@type\": \"Interface\" and a "

@@ -10,6 +10,8 @@
 #include <rapidcheck.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/json.h"
 #include "store/digest.h"
 #include "twin/names.h"
 
@@ -530,6 +532,37 @@ TEST(Names, GlobsMatchInLinearTime) {
   EXPECT_TRUE(matches_glob("a*b?c*", "aXXbYc"));
   EXPECT_FALSE(matches_glob("a?c", "ac"));
   EXPECT_FALSE(matches_glob("*a*a*a*a*a*a*a*a*a*a*b", std::string(10'000, 'a')));
+}
+
+TEST_F(TwinRegistryTest, TheCompressorPackageLoadsAndItsRulesFindTheirElements) {
+  const std::string package = PENSTOCK_SOURCE_DIR "/packages/compressor-health";
+  Json documents = Json::array();
+  for (const char* file : {"/models/rotating-machine.json", "/models/screw-compressor.json"})
+    documents.push_back(*parse_json(*read_file(system_files(), package + file)));
+  const auto added = twins_->add_models(org_, documents.dump());
+  ASSERT_TRUE(added) << added.error().text();
+  const auto model = twins_->model(org_, "dtmi:penstock:ScrewCompressor;1");
+  ASSERT_TRUE(model);
+  EXPECT_EQ((*model)->display_name, "Screw compressor");
+  EXPECT_TRUE((*model)->is_a("dtmi:penstock:RotatingMachine"));
+  for (const char* key :
+       {"dischargePressure", "oilTemperature", "dischargeTemperature", "ambientTemperature",
+        "motorCurrent", "motorSpeed", "vibrationVelocity", "flow", "powerActive", "runHours"}) {
+    const ElementInfo* element = (*model)->element(key);
+    ASSERT_NE(element, nullptr) << key;
+    EXPECT_EQ(element->kind, ValueKind::kDouble) << key;
+    EXPECT_NE(element->unit, "") << key;
+    EXPECT_NE(element->semantic_type, "Limited") << key;
+    EXPECT_TRUE(element->minimum && element->maximum) << key;
+  }
+  ASSERT_NE((*model)->element("loadState"), nullptr);
+  EXPECT_EQ((*model)->element("loadState")->kind, ValueKind::kBoolean);
+  const Json rules = *parse_json(*read_file(system_files(), package + "/rules.json"));
+  EXPECT_GE(rules.size(), 5u);
+  for (const Json& rule : rules) {
+    EXPECT_EQ(rule["scope"]["model"], (*model)->id);
+    EXPECT_NE((*model)->element(rule["element"].get<std::string>()), nullptr) << rule["name"];
+  }
 }
 
 TEST(Names, RefusesWhatWouldBeMistaken) {

@@ -92,56 +92,16 @@ Status install_models(HttpClient& http, const std::string& packages) {
   return ensure(http, "/api/v1/models", kModel, documents);
 }
 
-Status install_rules(HttpClient& http) {
-  TRY_ASSIGN(const Json rules, http.get("/api/v1/rules"));
+Status install_rules(HttpClient& http, const std::string& packages) {
+  TRY_ASSIGN(const Json rules, http.get("/api/v1/rules?limit=500"));
   const auto has = [&](const std::string& name) {
     for (const Json& rule : rules.at("items"))
       if (rule.value("name", "") == name) return true;
     return false;
   };
-  const Json scope = {{"model", kModel}};
-  const std::array<Json, 3> wanted{
-      Json{{"name", "Vibration in zone D"},
-           {"scope", scope},
-           {"element", "vibrationVelocity"},
-           {"kind", "threshold"},
-           {"comparison", ">"},
-           {"limit", 7.1},
-           {"hysteresis", 0.6},
-           {"on_delay_s", 5},
-           {"off_delay_s", 30},
-           {"priority", "critical"},
-           {"message", "Vibration above 7.1 mm/s (ISO 10816-3 zone D)"},
-           {"cause", "Worn bearing, misalignment or a loose foot"},
-           {"consequence", "Bearing seizure within hours; unplanned stop of the line"},
-           {"action", "Hand over to the standby compressor, then inspect the drive-end bearing"},
-           {"enabled", true}},
-      Json{{"name", "Discharge too hot"},
-           {"scope", scope},
-           {"element", "dischargeTemperature"},
-           {"kind", "threshold"},
-           {"comparison", ">"},
-           {"limit", 105},
-           {"hysteresis", 3},
-           {"on_delay_s", 10},
-           {"off_delay_s", 30},
-           {"priority", "high"},
-           {"message", "Discharge temperature above 105 °C"},
-           {"cause", "Fouled oil cooler, low oil or a leaking inlet valve"},
-           {"consequence", "Trip at 110 °C; oil ages twice as fast"},
-           {"action", "Check the oil level and clean the cooler at the next unloaded hour"},
-           {"enabled", true}},
-      Json{{"name", "Compressor is silent"},
-           {"scope", scope},
-           {"element", "dischargePressure"},
-           {"kind", "stale"},
-           {"limit", 60},
-           {"priority", "medium"},
-           {"message", "No data for a minute"},
-           {"cause", "Gateway, network or power"},
-           {"consequence", "The machine runs unwatched"},
-           {"action", "Check the gateway's lamp; call the network desk if it is green"},
-           {"enabled", true}}};
+  TRY_ASSIGN(const std::string text,
+             read_file(system_files(), packages + "/compressor-health/rules.json"));
+  TRY_ASSIGN(const Json wanted, parse_json(text));
   for (const Json& rule : wanted)
     if (!has(rule.at("name"))) TRY(http.post("/api/v1/rules", rule));
   return {};
@@ -220,7 +180,7 @@ Status run(const SimulateOptions& o) {
     return fail(ErrorCode::kInvalidArgument, "--speed must lie between 0 and 1000");
   TRY_ASSIGN(HttpClient http, o.server.connect());
   TRY(install_models(http, o.packages));
-  TRY(install_rules(http));
+  TRY(install_rules(http, o.packages));
 
   Timestamp start = system_clock().now();
   std::deque<Machine> machines;
