@@ -78,8 +78,10 @@ class Store::ExportRows final : public RowSource {
 
  private:
   Result<bool> read_page() {
+    const std::optional<Timestamp> next = rows_.next;
+    rows_ = {};
     row_ = 0;
-    const bool goes_on = rows_.next.has_value() && left_ > 0;
+    const bool goes_on = next.has_value() && left_ > 0;
     if (!goes_on) {
       if (series_ == query_.series.size()) return false;
       page_.from = query_.from;
@@ -87,7 +89,7 @@ class Store::ExportRows final : public RowSource {
       page_.series = {query_.series[series_]};
       name_ = names_(query_.series[series_++]);
     } else {
-      page_.from = *rows_.next;
+      page_.from = *next;
     }
     page_.limit = std::min(left_, kRowsAtOnce);
     TRY_ASSIGN(HistoryAnswer answer, store_.answer(page_));
