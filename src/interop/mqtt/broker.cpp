@@ -215,7 +215,7 @@ void Broker::end_connection(Connection& c, bool with_will, std::string_view why)
     Session& session = *c.session;
     host_.on_presence(*session.principal, session.client_id, false, why);
     session.connection = {};
-    session.gone_since = host_.now();
+    away_since(session, host_.now());
     if (!with_will) session.will.reset();
     if (session.will) {
       // 3.1.3.2.2: after the delay, or when the session ends, whichever is first.
@@ -223,8 +223,9 @@ void Broker::end_connection(Connection& c, bool with_will, std::string_view why)
       if (delay == 0)
         fire_will(session);
       else
-        session.will_due = host_.now() + Duration::seconds(delay);
+        session.will_due_us = session.gone_us + Duration::seconds(delay).us;
     }
+    next_due_us_ = 0;  // found by the next tick
     if (session.persistent()) {
       journal(Record::kSessionGone, session.client_id,
               [&](Bytes& out) { append_le<int64_t>(out, host_.now().us); });
@@ -396,7 +397,7 @@ void Broker::on_authenticated(ConnectionId id,
   session.owner = owner;
   session.connection = c->id;
   revoke_subscriptions(session);
-  session.will_due = {};
+  session.will_due_us = 0;
   session.will.reset();
   if (packet.has_will) {
     Publish will;
@@ -473,6 +474,7 @@ bool Broker::send_connack(Connection& c, bool session_present) {
 // -- time
 
 void Broker::on_tick() {
+  if (host_.monotonic_us() >= next_due_us_) expire_sessions();
   if (host_.monotonic_us() < next_second_us_) return;
   next_second_us_ = host_.monotonic_us() + 1'000'000;
   std::vector<ConnectionId> silent;
@@ -486,7 +488,6 @@ void Broker::on_tick() {
     count_->kept_alive_out.add();
     if (Connection* c = find(id)) disconnect(*c, Reason::kKeepAliveTimeout, true);
   }
-  expire_sessions();
   if (--sys_countdown_ == 0) {
     sys_countdown_ = 10;
     publish_sys();

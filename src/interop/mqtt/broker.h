@@ -159,6 +159,7 @@ class Broker {
   void end_session(const std::string& client_id);
   void fire_will(Session& session);
   void expire_sessions();
+  void away_since(Session& session, Timestamp since) const;
   void tell_shards(ByteView message);
   void tell_facts(const Session& session);
   void journal(Record record, std::string_view client_id,
@@ -179,6 +180,7 @@ class Broker {
   size_t retained_bytes_ = 0;
   uint64_t next_message_id_ = 0;
   int64_t next_second_us_ = 0;
+  int64_t next_due_us_ = 0;  ///< no session or will of who is away is due before
   int64_t started_us_ = 0;
   uint32_t sys_countdown_ = 1;
   bool replaying_ = false;

@@ -127,7 +127,7 @@ bool Broker::drop_subscription(Session& session, std::string_view filter) {
 
 void Broker::fire_will(Session& session) {
   const auto will = std::move(session.will);
-  session.will_due = {};
+  session.will_due_us = 0;
   if (replaying_ || !will || !session.principal ||
       !may_publish(*session.principal, will->message->topic))
     return;
@@ -139,16 +139,32 @@ void Broker::fire_will(Session& session) {
   route(message);
 }
 
+// How long it has been away is known by the wall clock from before a restart, since then by the
+// monotonic one: a clock that is set ends no sessions.
+void Broker::away_since(Session& session, Timestamp since) const {
+  session.gone_since = since;
+  session.gone_us = host_.monotonic_us() - std::max<int64_t>((host_.now() - since).us, 0);
+}
+
 void Broker::expire_sessions() {
+  const int64_t now_us = host_.monotonic_us();
   std::vector<std::string> ended;
   std::vector<Session*> due;
+  next_due_us_ = INT64_MAX;
   for (const auto& [client_id, session] : sessions_) {
     if (session->connection) continue;
-    if (session->will && session->will_due.us != 0 && host_.now() >= session->will_due)
-      due.push_back(session.get());
-    if (session->expiry_s != kNeverExpires &&
-        host_.now() - session->gone_since >= Duration::seconds(session->expiry_s))
+    if (session->will && session->will_due_us != 0) {
+      if (now_us >= session->will_due_us)
+        due.push_back(session.get());
+      else
+        next_due_us_ = std::min(next_due_us_, session->will_due_us);
+    }
+    if (session->expiry_s == kNeverExpires) continue;
+    const int64_t end_us = session->gone_us + Duration::seconds(session->expiry_s).us;
+    if (now_us >= end_us)
       ended.push_back(client_id);
+    else
+      next_due_us_ = std::min(next_due_us_, end_us);
   }
   for (Session* session : due) fire_will(*session);
   for (const std::string& client_id : ended) end_session(client_id);
@@ -290,9 +306,8 @@ bool Broker::read_session(ByteReader& in) {
   }
   s.expiry_s = expiry;
   s.owner = std::move(owner);
-  s.gone_since = gone.us == 0
-                     ? host_.now()
-                     : gone;  // connected when the snapshot was taken: gone since the crash
+  // Connected when the snapshot was taken: gone since the crash.
+  away_since(s, gone.us == 0 ? host_.now() : gone);
   s.subscriber->persistent = true;
   for (auto left = in.le<uint32_t>(); in.ok() && left > 0; --left) {
     const std::string filter(in.text());
@@ -356,11 +371,11 @@ void Broker::replay(ByteView record) {
       Session& s = make_session(client);
       s.expiry_s = expiry;
       s.owner = in.text();
-      s.gone_since = host_.now();
+      away_since(s, host_.now());
       break;
     }
     case Record::kSessionGone:
-      if (Session* s = own()) s->gone_since = Timestamp{in.le<int64_t>()};
+      if (Session* s = own()) away_since(*s, Timestamp{in.le<int64_t>()});
       break;
     case Record::kSessionEnd:
       end_session(client);

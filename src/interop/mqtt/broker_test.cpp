@@ -93,6 +93,21 @@ TEST_P(MqttBroker, ASessionLivesAsLongAsItsExpiry) {
   EXPECT_EQ(c.texts(), "");  // the subscription went with the session
 }
 
+TEST_P(MqttBroker, AClockThatIsSetEndsNoSession) {
+  TestClient c(world, "c", lasting(100));
+  c.cut();
+  world.set_clock(Duration::seconds(1'000'000));
+  world.advance(Duration::seconds(1));
+  world.set_clock(Duration::seconds(-5'000'000));
+  world.advance(Duration::seconds(90));
+  c.reconnect();
+  EXPECT_TRUE(c.session_present());
+  c.cut();
+  world.advance(Duration::seconds(101));
+  c.reconnect();
+  EXPECT_FALSE(c.session_present());
+}
+
 TEST_P(MqttBroker, CleanStartBeginsAnew) {
   TestClient c(world, "c", version4(false));
   c.subscribe("t", 1);

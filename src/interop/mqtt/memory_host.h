@@ -154,6 +154,9 @@ class MemoryWorld {
     settle();
   }
 
+  /// Somebody sets the wall clock; the monotonic one goes on.
+  void set_clock(Duration by) { wall_offset_us_ += by.us; }
+
   /// kill -9 and a new start: what was not synced is gone; all that survives is the journal.
   void crash(uint32_t shards) {
     journal_.resize(synced_);
@@ -211,12 +214,15 @@ class MemoryWorld {
   std::vector<Bytes> journal_;
   size_t synced_ = 0;
   uint64_t next_connection_ = 1;
-  int64_t now_us_ = 1'790'000'000'000'000;
+  int64_t now_us_ = 1'000'000'000;
+  int64_t wall_offset_us_ = 1'790'000'000'000'000;
 };
 
 inline MemoryShard::MemoryShard(MemoryWorld& world, uint32_t index)
     : world_(world), index_(index) {}
-inline Timestamp MemoryShard::now() const { return Timestamp{world_.now_us_}; }
+inline Timestamp MemoryShard::now() const {
+  return Timestamp{world_.now_us_ + world_.wall_offset_us_};
+}
 inline int64_t MemoryShard::monotonic_us() const { return world_.now_us_; }
 inline void MemoryShard::journal(ByteView body) {
   world_.journal_.emplace_back(body.begin(), body.end());

@@ -77,12 +77,13 @@ struct Session {
   std::shared_ptr<const Principal> principal;
   ConnectionId connection;  ///< none while away
   uint32_t expiry_s = 0;
-  Timestamp gone_since;  ///< while away
+  Timestamp gone_since;  ///< while away; for the journal
+  int64_t gone_us = 0;   ///< the same on this process's monotonic clock, which no setting moves
   std::map<std::string, SubscriptionOptions> subscriptions;
   std::unique_ptr<Outbox> outbox;
   std::set<uint16_t> received_qos2;  ///< packet ids between PUBLISH and PUBREL
   std::unique_ptr<Will> will;
-  Timestamp will_due;  ///< 0: not waiting
+  int64_t will_due_us = 0;  ///< monotonic; 0: not waiting
 
   [[nodiscard]] bool persistent() const { return expiry_s > 0; }
 };
