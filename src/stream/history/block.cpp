@@ -247,6 +247,30 @@ void put_doubles(Out& out, std::span<const double> values) {
   }
 }
 
+// Passes over what get_integers(in, way, …) would read.
+bool skip_integers(In& in, uint8_t way, size_t count) {
+  if ((way & 0xf) > kDifferences) return false;
+  const bool differences = (way & 0xf) == kDifferences;
+  in.zigzag();
+  if (differences) in.zigzag();
+  const uint8_t width = in.byte();
+  if (width > 64) return false;
+  in.text(((differences ? count - 1 : count) * width + 7) / 8);
+  return in.ok();
+}
+
+bool skip_doubles(In& in, size_t count) {
+  for (size_t at = 0; at < count; at += kRun) {
+    const size_t run = std::min(kRun, count - at);
+    const uint8_t way = in.byte();
+    if ((way & 0xf) == kPlain)
+      in.text(run * sizeof(double));
+    else if (!skip_integers(in, way, run))
+      return false;
+  }
+  return in.ok();
+}
+
 bool get_doubles(In& in, std::span<double> values) {
   std::array<int64_t, kRun> integers;
   for (size_t at = 0; at < values.size(); at += kRun) {
@@ -458,7 +482,7 @@ void encode_buckets(std::span<const Bucket> buckets, std::string& bytes) {
   }
 }
 
-bool decode_buckets(std::string_view block, int64_t from_us, int64_t to_us,
+bool decode_buckets(std::string_view block, int64_t from_us, int64_t to_us, BucketParts parts,
                     std::vector<Bucket>& out) {
   In in(block);
   if (in.byte() != kFormat || in.byte() != kBucketsMark) return false;
@@ -482,6 +506,14 @@ bool decode_buckets(std::string_view block, int64_t from_us, int64_t to_us,
       out[at + i - first].*member = static_cast<uint32_t>(integers[i]);
   }
   for (const auto member : kNumbers) {
+    const bool extreme = member == &Bucket::min || member == &Bucket::max;
+    const bool wanted = parts == BucketParts::kAll || member == &Bucket::first ||
+                        (parts == BucketParts::kSums && member == &Bucket::sum) ||
+                        (parts == BucketParts::kExtremes && extreme);
+    if (!wanted) {
+      if (!skip_doubles(in, count)) return false;
+      continue;
+    }
     if (!get_doubles(in, numbers)) return false;
     for (size_t i = first; i < last; ++i) out[at + i - first].*member = numbers[i];
   }

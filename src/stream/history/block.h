@@ -25,7 +25,11 @@ void encode_points(std::span<const Point> points, std::string_view text, std::st
 
 /// The same for buckets, by their start.
 void encode_buckets(std::span<const Bucket> buckets, std::string& out);
+/// Which numbers of buckets are needed: counts and `first`, by which a bucket says whether it has
+/// any, always come; unpacking the others only where they are asked for halves the time of
+/// averages.
+enum class BucketParts : uint8_t { kAll, kSums, kExtremes };
 [[nodiscard]] bool decode_buckets(std::string_view block, int64_t from_us, int64_t to_us,
-                                  std::vector<Bucket>& out);
+                                  BucketParts parts, std::vector<Bucket>& out);
 
 }  // namespace penstock::stream::history

@@ -10,8 +10,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   PointSet points;
   if (decode_points(block, INT64_MIN, INT64_MAX, points))
     CHECK(points.points.size() <= kBlockPointsMax);
-  std::vector<Bucket> buckets;
-  if (decode_buckets(block, INT64_MIN, INT64_MAX, buckets))
-    CHECK(buckets.size() <= kBlockPointsMax);
+  for (const BucketParts parts : {BucketParts::kAll, BucketParts::kSums, BucketParts::kExtremes}) {
+    std::vector<Bucket> buckets;
+    if (decode_buckets(block, INT64_MIN, INT64_MAX, parts, buckets))
+      CHECK(buckets.size() <= kBlockPointsMax);
+  }
   return 0;
 }

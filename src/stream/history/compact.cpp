@@ -61,10 +61,13 @@ Status LoadedBlocks::points(uint32_t series, int64_t from_us, int64_t to_us, Poi
 }
 
 Status LoadedBlocks::buckets(uint32_t series, Level level, int64_t from_us, int64_t to_us,
-                             std::vector<Bucket>& out) const {
+                             std::vector<Bucket>& out, BucketParts parts) const {
+  uint64_t count = out.size();
+  for (const BlockRow& row : of(series, level)) count += row.points;
+  out.reserve(count);
   for (const BlockRow& row : of(series, level)) {
     if (row.to_us < from_us || row.from_us >= to_us) continue;
-    if (!decode_buckets(row.bytes, from_us, to_us, out)) return damaged(row);
+    if (!decode_buckets(row.bytes, from_us, to_us, parts, out)) return damaged(row);
   }
   sort_buckets(out);
   return {};

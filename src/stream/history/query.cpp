@@ -27,6 +27,19 @@ void append_points(PointSet& to, const PointSet& from) {
   }
 }
 
+// What of the stored buckets the functions need.
+BucketParts parts_for(const std::vector<HistoryFunction>& functions) {
+  if (functions.empty()) return BucketParts::kAll;
+  bool sums = false, extremes = false;
+  for (const HistoryFunction one : functions) {
+    if (one == HistoryFunction::kLast) return BucketParts::kAll;
+    sums = sums || one == HistoryFunction::kAvg;
+    extremes = extremes || one == HistoryFunction::kMin || one == HistoryFunction::kMax;
+  }
+  if (sums && extremes) return BucketParts::kAll;
+  return extremes ? BucketParts::kExtremes : BucketParts::kSums;
+}
+
 // The finest rollup that the buckets are made of.
 Level level_for(Duration bucket) {
   if (bucket.us % kDayUs == 0) return Level::kDay;
@@ -39,6 +52,13 @@ void find_gaps(std::span<const Timestamp> times, Duration expected,
   if (times.size() < 2) return;
   double longest = static_cast<double>(expected.us) * kGapFactorGiven;
   if (expected.us <= 0) {
+    int64_t shortest = INT64_MAX, widest = 0;
+    for (size_t i = 1; i < times.size(); ++i) {
+      shortest = std::min(shortest, times[i].us - times[i - 1].us);
+      widest = std::max(widest, times[i].us - times[i - 1].us);
+    }
+    // Evenly spaced, as nearly always: no median needed.
+    if (static_cast<double>(widest) <= static_cast<double>(shortest) * kGapFactorEstimated) return;
     std::vector<int64_t> steps;
     steps.reserve(times.size());
     for (size_t i = 1; i < times.size(); ++i) steps.push_back(times[i].us - times[i - 1].us);
@@ -298,12 +318,11 @@ Status Store::read_points(Session& session, const HistoryQuery& query, const Que
 // Rollups of one series. Where memory holds samples that the rollups do not know yet, their minutes
 // are computed from samples, and hours and days from minutes.
 Status Store::rolled(Session& session, uint32_t series, const TimeZone& zone, Level level,
-                     Duration bucket, const Need& need, const LoadedBlocks& loaded,
+                     BucketParts parts_wanted, const Need& need, const LoadedBlocks& loaded,
                      const QueryEnd& end, std::vector<Bucket>& out) const {
-  TRY(loaded.buckets(series, level, need.from_us, need.to_us, out));
+  TRY(loaded.buckets(series, level, need.from_us, need.to_us, out, parts_wanted));
   PointSet tail;
   tail_points(series, need.from_us, need.to_us, tail);
-  (void)bucket;
   if (tail.points.empty()) return {};
   std::set<int64_t> minutes;
   for (const Point& point : tail.points) minutes.insert(floor_to(point.time_us, kMinuteUs));
@@ -351,11 +370,13 @@ Status Store::read_buckets(Session& session, const HistoryQuery& query, Duration
   }
   LoadedBlocks loaded;
   TRY(load(session, needs, std::to_string(static_cast<int>(level)), end, loaded));
+  const BucketParts parts = parts_for(query.functions);
+  std::vector<Bucket> buckets;
   for (size_t i = 0; i < needs.size(); ++i) {
     TRY(end.check());
     const uint32_t series = needs[i].series;
     const TimeZone& zone = *policy(series).zone;
-    std::vector<Bucket> buckets;
+    buckets.clear();
     if (level == Level::kRaw) {
       PointSet set;
       TRY(loaded.points(series, needs[i].from_us, needs[i].to_us, set));
@@ -363,7 +384,7 @@ Status Store::read_buckets(Session& session, const HistoryQuery& query, Duration
       sort_points(set.points);
       sum_up(zone, bucket, set.points, buckets);
     } else {
-      TRY(rolled(session, series, zone, level, bucket, needs[i], loaded, end, buckets));
+      TRY(rolled(session, series, zone, level, parts, needs[i], loaded, end, buckets));
       const bool as_stored = bucket.us == kMinuteUs || bucket.us == kHourUs || bucket.us == kDayUs;
       if (!as_stored) widen(zone, bucket, buckets);
     }

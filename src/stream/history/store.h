@@ -41,7 +41,7 @@ class LoadedBlocks {
   /// Points (buckets) of one series in a span of time, in order, one for each time.
   Status points(uint32_t series, int64_t from_us, int64_t to_us, PointSet& out) const;
   Status buckets(uint32_t series, Level level, int64_t from_us, int64_t to_us,
-                 std::vector<Bucket>& out) const;
+                 std::vector<Bucket>& out, BucketParts parts = BucketParts::kAll) const;
 };
 
 /// Appends the points in blocks to `rows`, cut where the kind changes, the UTC day ends or a block
@@ -130,8 +130,8 @@ class Store final : public HistoryStore {
   Status read_buckets(Session& session, const HistoryQuery& query, Duration bucket,
                       const QueryEnd& end, HistoryAnswer& answer) const;
   Status rolled(Session& session, uint32_t series, const TimeZone& zone, Level level,
-                Duration bucket, const Need& need, const LoadedBlocks& loaded, const QueryEnd& end,
-                std::vector<Bucket>& out) const;
+                BucketParts parts, const Need& need, const LoadedBlocks& loaded,
+                const QueryEnd& end, std::vector<Bucket>& out) const;
   Status thin(Session& session, const HistoryQuery& query, const QueryEnd& end,
               HistoryAnswer& answer) const;
   Result<uint64_t> count_points(Session& session, const HistoryQuery& query,
