@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/allocations.h"
 #include "interop/mqtt/test_client.h"
 
 namespace penstock::interop::mqtt {
@@ -641,6 +642,37 @@ TEST_P(MqttBroker, QuotasRefuseWithAReason) {
   for (int i = 0; i < 4; ++i) q.user.emplace_back("k", "v");
   c.publish("1", "x", 0, 0, false, q);
   EXPECT_EQ(c.answers(), "e097");
+}
+
+// The journal and the sockets of the real host have tests of their own; this is the broker's part.
+TEST_P(MqttBroker, AWarmPublishOfTelemetryAllocatesNothing) {
+  for (const uint8_t version : {uint8_t{4}, uint8_t{5}}) {
+    ConnectOptions o;
+    o.version = version;
+    TestClient c(world, "d", o);
+    MemoryShard& shard = world.shard(c.peer());
+    Bytes wire;
+    Properties properties;
+    if (version == 5) {
+      properties.message_expiry_s = 10;
+      properties.user = {{"a", "b"}};
+    }
+    for (uint16_t i = 1; i <= 100; ++i)
+      encode_publish(
+          wire, {version, false, false, 1, i, "devices/d/telemetry"}, properties,
+          as_bytes(R"({"temperature":61.5,"pressure":7.2,"current":31.25,"vibration":2.5})"));
+    shard.keep_acks = shard.keep_ingested = false;
+    c.send(wire);  // warm
+    const uint64_t before = testing_allocations();
+    for (int i = 0; i < 5; ++i) {
+      for (uint16_t k = 1; k <= 100; ++k) shard.broker->on_acknowledged(c.peer().id, 0x40, k);
+      c.send(wire);
+    }
+    EXPECT_EQ(testing_allocations() - before, 0U) << "version " << int{version};
+    shard.keep_acks = shard.keep_ingested = true;
+    EXPECT_FALSE(c.closed());
+    c.cut();
+  }
 }
 
 TEST_P(MqttBroker, ByteByByteIsTheSame) {
