@@ -121,6 +121,8 @@ class Broker {
   bool route(const MessagePtr& message);
   void collect_targets(std::string_view topic, std::string_view publisher,
                        std::vector<Target>& targets);
+  static void add_shared(const SubscriptionIndex::Entry& entry, std::vector<Target>& targets);
+  void pass_on(const std::vector<Delivery>& left);
   void journal_publish(const Message& message, const std::vector<Target>& targets,
                        bool from_retained);
   void hand_out(const MessagePtr& message, std::vector<Target>& targets);

@@ -39,6 +39,7 @@ struct Broker::Target {
   uint8_t qos = 0;
   bool retain_as_published = false;
   std::vector<uint32_t> ids;
+  std::string group;  ///< of a shared subscription
 };
 
 /// kMqtt journal records; numbers on disk. Each: u8 record, text client id, fields.
@@ -48,13 +49,14 @@ enum class Broker::Record : uint8_t {
   kSessionEnd = 3,   //
   kSubscribe = 4,    // text filter, options
   kUnsubscribe = 5,  // text filter
-  kPublish = 6,      // message, u32 n, n targets: text client id, u8 qos, u8 retain, u32 k, k ids
-  kAssigned = 7,     // u64 message id, u16 packet id (QoS 2)
-  kReleased = 8,     // u16 packet id: PUBREC came
-  kDone = 9,         // u64 message id: acknowledged
-  kQos2In = 10,      // u16 packet id
-  kQos2Out = 11,     // u16 packet id
-  kRetain = 12,      // message (empty payload: cleared)
+  kPublish =
+      6,  // message, u32 n, n targets: text client id, u8 qos, u8 retain, u32 k, k ids, text group
+  kAssigned = 7,  // u64 message id, u16 packet id (QoS 2)
+  kReleased = 8,  // u16 packet id: PUBREC came
+  kDone = 9,      // u64 message id: acknowledged
+  kQos2In = 10,   // u16 packet id
+  kQos2Out = 11,  // u16 packet id
+  kRetain = 12,   // message (empty payload: cleared)
 };
 
 /// Between shards. Each: u8 kind, fields.

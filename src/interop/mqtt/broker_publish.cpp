@@ -158,6 +158,23 @@ MessagePtr Broker::make_message(const Publish& p, std::string_view publisher) {
 
 // -- routing
 
+namespace {
+
+// One member of a shared subscription gets it, by turns; those who are connected come first
+// (4.8.2).
+const SubscriptionIndex::Entry& choose(const std::vector<const SubscriptionIndex::Entry*>& members,
+                                       uint32_t turn) {
+  const auto connected = [](const auto* member) { return member->subscriber->connected; };
+  const auto here = static_cast<size_t>(std::count_if(members.begin(), members.end(), connected));
+  if (here == 0) return *members[turn % members.size()];
+  size_t skip = turn % here;
+  for (const auto* member : members)
+    if (connected(member) && skip-- == 0) return *member;
+  return *members.front();  // not reached
+}
+
+}  // namespace
+
 void Broker::collect_targets(std::string_view topic, std::string_view publisher,
                              std::vector<Target>& targets) {
   if (index_.empty()) return;
@@ -187,19 +204,35 @@ void Broker::collect_targets(std::string_view topic, std::string_view publisher,
     else
       it->members.push_back(&entry);
   });
-  for (Group& group : groups) {
-    // One member gets it, by turns; those who are connected come first (4.8.2).
-    std::vector<const SubscriptionIndex::Entry*> here;
-    for (const auto* member : group.members)
-      if (member->subscriber->connected) here.push_back(member);
-    const auto& from = here.empty() ? group.members : here;
-    const SubscriptionIndex::Entry& chosen =
-        *from[index_.next_turn(group.name, topic) % from.size()];
-    Target& target = targets.emplace_back();
-    target.subscriber = chosen.subscriber;
-    target.qos = chosen.options.qos;
-    target.retain_as_published = chosen.options.retain_as_published;
-    if (chosen.options.id) target.ids.push_back(chosen.options.id);
+  for (const Group& group : groups)
+    add_shared(choose(group.members, index_.next_turn(group.name, topic)), targets);
+}
+
+void Broker::add_shared(const SubscriptionIndex::Entry& entry, std::vector<Target>& targets) {
+  Target& target = targets.emplace_back();
+  target.subscriber = entry.subscriber;
+  target.qos = entry.options.qos;
+  target.retain_as_published = entry.options.retain_as_published;
+  if (entry.options.id) target.ids.push_back(entry.options.id);
+  target.group = entry.group;
+}
+
+// 4.8.2: what a session leaves behind when it ends goes to another of the group. Not what it may
+// have taken already at QoS 2.
+void Broker::pass_on(const std::vector<Delivery>& left) {
+  for (const Delivery& delivery : left) {
+    const Message& m = *delivery.message;
+    std::vector<const SubscriptionIndex::Entry*> members;
+    index_.match(m.topic, [&](const SubscriptionIndex::Entry& entry) {
+      if (entry.group == delivery.group) members.push_back(&entry);
+    });
+    if (members.empty() || m.expired(host_.now())) {
+      count_->dropped_no_session.add();
+      continue;
+    }
+    std::vector<Target> targets;
+    add_shared(choose(members, index_.next_turn(delivery.group, m.topic)), targets);
+    hand_out(delivery.message, targets);
   }
 }
 
@@ -222,6 +255,7 @@ void Broker::journal_publish(const Message& message, const std::vector<Target>& 
       append_le<uint8_t>(out, retain ? 1 : 0);
       append_le<uint32_t>(out, static_cast<uint32_t>(t.ids.size()));
       for (const uint32_t id : t.ids) append_le<uint32_t>(out, id);
+      append_text(out, t.group);
     }
   });
 }
@@ -259,7 +293,7 @@ void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targ
         count_->dropped_no_session.add();
         continue;
       }
-      deliver(*it->second, {message, qos, retain, target.ids});
+      deliver(*it->second, {message, qos, retain, target.ids, target.group});
       pump(*it->second);
       continue;
     }
@@ -273,6 +307,7 @@ void Broker::dispatch(const MessagePtr& message, const std::vector<Target>& targ
     append_le<uint8_t>(out, retain ? 1 : 0);
     append_le<uint32_t>(out, static_cast<uint32_t>(target.ids.size()));
     for (const uint32_t id : target.ids) append_le<uint32_t>(out, id);
+    append_text(out, target.group);
   }
   for (uint32_t shard = 0; shard < elsewhere.size(); ++shard)
     if (!elsewhere[shard].empty())

@@ -52,7 +52,7 @@ SubscriptionOptions read_options(ByteReader& in) {
 
 namespace {
 
-constexpr uint32_t kSectionVersion = 2;
+constexpr uint32_t kSectionVersion = 3;
 
 std::vector<uint32_t> read_ids(ByteReader& in) {
   std::vector<uint32_t> ids;
@@ -77,6 +77,22 @@ Session& Broker::make_session(const std::string& client_id) {
   return *session;
 }
 
+namespace {
+
+std::vector<Delivery> left_for_others(const Session& session) {
+  std::vector<Delivery> left;
+  if (!session.outbox) return left;
+  for (const uint16_t id : session.outbox->order) {
+    const Delivery& delivery = session.outbox->in_flight.at(id).delivery;
+    if (delivery.qos == 1 && !delivery.group.empty()) left.push_back(delivery);
+  }
+  for (const Delivery& delivery : session.outbox->queue)
+    if (!delivery.group.empty()) left.push_back(delivery);
+  return left;
+}
+
+}  // namespace
+
 // 3.1.2.11.2: its subscriptions and messages go with it; a will that still waits is due.
 void Broker::end_session(const std::string& client_id) {
   const auto it = sessions_.find(client_id);
@@ -94,8 +110,10 @@ void Broker::end_session(const std::string& client_id) {
   }
   if (session.persistent() || session.gone_since.us != 0) journal(Record::kSessionEnd, client_id);
   session.subscriber->connected = false;
+  const std::vector<Delivery> left = left_for_others(session);
   subscribers_.erase(client_id);
   sessions_.erase(it);
+  if (!replaying_) pass_on(left);
 }
 
 // Rights may have gone since the session subscribed.
@@ -202,6 +220,7 @@ void Broker::on_message(uint32_t, ByteView bytes) {
       Delivery delivery{message, in.le<uint8_t>(), false, {}};
       delivery.retain = in.le<uint8_t>() != 0;
       delivery.subscription_ids = read_ids(in);
+      delivery.group = in.text();
       const auto it = sessions_.find(client);
       if (it == sessions_.end()) {
         count_->dropped_no_session.add();
@@ -270,6 +289,7 @@ void Broker::write_session(Bytes& out, const Session& s) const {
     append_le<uint8_t>(out, d.retain ? 1 : 0);
     append_le<uint32_t>(out, static_cast<uint32_t>(d.subscription_ids.size()));
     for (const uint32_t sub : d.subscription_ids) append_le<uint32_t>(out, sub);
+    append_text(out, d.group);
     append_le<uint16_t>(out, id);
     append_le<uint8_t>(out, state);
   };
@@ -321,6 +341,7 @@ bool Broker::read_session(ByteReader& in) {
     Delivery d{read_message(in), in.le<uint8_t>(), false, {}};
     d.retain = in.le<uint8_t>() != 0;
     d.subscription_ids = read_ids(in);
+    d.group = in.text();
     const auto id = in.le<uint16_t>();
     const auto state = in.le<uint8_t>();
     if (!s.outbox) s.outbox = std::make_unique<Outbox>();
@@ -406,6 +427,7 @@ void Broker::replay(ByteView record) {
         Delivery d{message, in.le<uint8_t>(), false, {}};
         d.retain = in.le<uint8_t>() != 0;
         d.subscription_ids = read_ids(in);
+        d.group = in.text();
         if (const auto it = sessions_.find(target); it != sessions_.end())
           deliver(*it->second, std::move(d));
       }

@@ -352,6 +352,19 @@ TEST_P(MqttBroker, SharedSubscriptionsTakeTurnsAmongThoseConnected) {
   EXPECT_EQ(a.messages().size(), 4U);
 }
 
+TEST_P(MqttBroker, WhatAMemberOfAGroupLeavesGoesToAnother) {
+  ConnectOptions o;
+  o.properties.receive_maximum = 2;
+  TestClient a(world, "a", o), b(world, "b");
+  a.subscribe("$share/g/t", 2);
+  TestClient p(world, "p");
+  for (uint16_t i = 1; i <= 4; ++i) p.publish("t", std::to_string(i), i == 1 ? 2 : 1, i);
+  EXPECT_EQ(a.texts(), "t=1 t=2");  // two more wait
+  b.subscribe("$share/g/t", 2);
+  a.cut();
+  EXPECT_EQ(b.texts(), "t=2 t=3 t=4");  // and not 1, which may have been taken (4.8.2)
+}
+
 TEST_P(MqttBroker, DollarTopicsAreNotMatchedByWildcards) {
   TestClient c(world, "c");
   c.subscribe("#", 0);

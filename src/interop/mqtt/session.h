@@ -47,6 +47,7 @@ struct Delivery {
   uint8_t qos = 0;
   bool retain = false;
   std::vector<uint32_t> subscription_ids;
+  std::string group;  ///< of the shared subscription that it came by; else empty
 };
 
 struct Will {
