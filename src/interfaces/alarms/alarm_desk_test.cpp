@@ -13,7 +13,8 @@ namespace penstock::interfaces {
 namespace {
 
 constexpr std::string_view kModel = R"({"@context":"dtmi:dtdl:context;3","@id":"dtmi:test:Pump;1",
-  "@type":"Interface","contents":[{"@type":"Telemetry","name":"pressure","schema":"double"},
+  "@type":"Interface","contents":[
+  {"@type":["Telemetry","Pressure"],"name":"pressure","schema":"double","unit":"bar"},
   {"@type":"Telemetry","name":"state","schema":"string"}]})";
 
 class AlarmDeskTest : public ::testing::Test {
@@ -263,6 +264,22 @@ TEST_F(AlarmDeskTest, RulesAreKeptWithTheirVersions) {
   EXPECT_TRUE(rules_->all_rules().empty());
   const auto next = rules_->create_rule(organisation(), rule, "Bob");
   EXPECT_GT(next->id, rule.id) << "numbers are never used twice";
+}
+
+TEST_F(AlarmDeskTest, ValueAndLimitCarryTheUnitOfWhatIsCompared) {
+  EXPECT_EQ(rules_->source(rule_, twin_)->unit, "bar");
+  RuleItem rule;
+  rule.scope.model = "dtmi:test:Pump;1";
+  rule.element = "pressure";
+  rule.limit = 60;
+  rule.message = "no data";
+  for (const auto& [kind, unit] :
+       {std::pair(RuleKind::kStale, "second"), std::pair(RuleKind::kRate, "bar/s")}) {
+    rule.kind = kind;
+    const auto made = rules_->create_rule(organisation(), rule, "Ann");
+    ASSERT_TRUE(made) << made.error().text();
+    EXPECT_EQ(rules_->source(made->id, twin_)->unit, unit);
+  }
 }
 
 TEST_F(AlarmDeskTest, DetectorsWatchAllNumbersUnlessTold) {

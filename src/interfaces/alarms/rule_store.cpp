@@ -245,6 +245,7 @@ std::vector<RuleStore::RunningDetector> RuleStore::all_detectors() const {
 
 std::optional<AlarmSource> RuleStore::source(RuleId id, TwinId twin) const {
   AlarmSource out;
+  auto kind = RuleKind::kThreshold;
   {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(entries_.begin(), entries_.end(),
@@ -262,6 +263,7 @@ std::optional<AlarmSource> RuleStore::source(RuleId id, TwinId twin) const {
     }
     const RuleItem& rule = found->rule;
     if (!rule.enabled) return std::nullopt;
+    kind = rule.kind;
     out = {false,
            rule.name.empty() ? rule.message : rule.name,
            rule.priority,
@@ -275,6 +277,8 @@ std::optional<AlarmSource> RuleStore::source(RuleId id, TwinId twin) const {
   const auto record = twins_.twin(twin);
   const auto* element = record ? record->model->element(out.element) : nullptr;
   if (element != nullptr) out.unit = element->unit;
+  if (kind == RuleKind::kStale) out.unit = "second";
+  if (kind == RuleKind::kRate && !out.unit.empty()) out.unit += "/s";
   return out;
 }
 

@@ -22,6 +22,8 @@ const symbols: Record<string, string> = {
 
 export function unit_symbol(unit: string | undefined | null): string {
   if (!unit) return '';
+  // A rate: the element's unit, per second.
+  if (unit.endsWith('/s') && symbols[unit.slice(0, -2)] !== undefined) return `${symbols[unit.slice(0, -2)]}/s`;
   return symbols[unit] ?? unit;
 }
 

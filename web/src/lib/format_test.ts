@@ -29,6 +29,8 @@ test('values of every type have a text', () => {
   assert.equal(value_text({ a: 1 } as never), '{"a":1}');
   assert.equal(unit_symbol('degreeCelsius'), '°C');
   assert.equal(unit_symbol('furlong'), 'furlong');
+  assert.equal(unit_symbol('degreeCelsius/s'), '°C/s');
+  assert.equal(unit_symbol('furlong/s'), 'furlong/s');
   assert.equal(unit_symbol(''), '');
 });
 
