@@ -1,0 +1,357 @@
+// What can be checked only once all elements are there.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "twin/dtdl/workbench.h"
+
+namespace penstock::twin::dtdl {
+namespace {
+
+using Names = std::set<std::string, std::less<>>;
+
+bool reserved(std::string_view id) {
+  bool found = false;
+  for (const ContextFact& context : contexts())
+    for_words(context.reserved_prefixes,
+              [&](std::string_view prefix) { found |= id.starts_with(prefix); });
+  return found;
+}
+
+class Checker {
+ public:
+  explicit Checker(Workbench& bench) : bench_(bench), model_(bench.result.model) {}
+
+  void run() {
+    for (const auto& [id, element] : model_.elements) {
+      references(element);
+      unique_names(element);
+      for (const std::string_view cotype : element.cotypes)
+        for (std::string_view one = cotype; !one.empty();) {
+          supplemental(element, one);
+          const SupplementalFact* fact = find_supplemental(one);
+          one = fact ? fact->parent : std::string_view();
+        }
+    }
+    for (const DescendantFact& fact : descendants()) descend(fact);
+  }
+
+ private:
+  void complain(std::string_view validation, const Element& element, std::string_view property = {},
+                std::string_view value = {}, size_t offset = SIZE_MAX) {
+    bench_.complain(validation, element.document, offset == SIZE_MAX ? element.offset : offset,
+                    element.id, property, value);
+  }
+
+  // -- references
+
+  void references(const Element& element) {
+    for (const auto& [property, links] : element.objects)
+      for (const Link& link : links)
+        if (link.reference) reference(element, property, link);
+  }
+
+  void reference(const Element& element, const std::string& property, const Link& link) {
+    const Element* target = model_.find(link.id);
+    if (!target && !find_element(link.id)) {
+      if (reserved(link.id))
+        return complain("undefinedReservedId", element, property, link.id, link.offset);
+      auto& unresolved = bench_.result.unresolved;
+      if (std::find(unresolved.begin(), unresolved.end(), link.id) == unresolved.end())
+        unresolved.push_back(link.id);
+      return;
+    }
+    const PropertyFact* fact = find_property(element.type, element.version, property);
+    if (!fact) return;
+    const int version = model_.version_of(link.id);
+    const ClassFact* expected = find_class(fact->type, version);
+    const bool fits = expected &&
+                      has_word(expected->concrete_subclasses, model_.type_of(link.id)) &&
+                      (fact->versions & (1u << version)) != 0;
+    if (!fits) return complain("badType", element, property, link.id, link.offset);
+    if (target && target->type != "Interface" && target->home != element.home)
+      complain("crossPartitionReference", element, property, target->home, link.offset);
+  }
+
+  // -- uniqueness
+
+  void unique_names(const Element& element) {
+    for (const PropertyFact& fact : properties_of(element.type, element.version)) {
+      for_words(fact.unique_properties, [&](std::string_view key) {
+        Names seen;
+        unique_among(element, element, fact.name, key, "nonUniquePropertyValue", seen);
+        if (element.type != "Interface" || fact.name != "contents") return;
+        for (const Element* base : model_.lineage(element.id))
+          if (base != &element)
+            unique_among(element, *base, fact.name, key, "nonUniqueImportedPropertyValue", seen);
+      });
+    }
+    unique_supplementals(element);
+  }
+
+  void unique_among(const Element& subject, const Element& holder, std::string_view property,
+                    std::string_view key, std::string_view validation, Names& seen) {
+    const auto links = holder.objects.find(property);
+    if (links == holder.objects.end()) return;
+    for (const Link& link : links->second) {
+      const Element* child = model_.find(link.id);
+      const Literal* value = child ? child->literal(key) : nullptr;
+      if (value && !seen.insert(value->text).second)
+        complain(validation, subject, property, value->text);
+    }
+  }
+
+  void unique_supplementals(const Element& element) {
+    for (const auto& [property, links] : element.objects) {
+      Names seen;
+      for (const Link& link : links)
+        if (const Element* child = model_.find(link.id))
+          for (const std::string_view cotype : child->cotypes)
+            for (const auto& fact : supplemental_properties(cotype))
+              if (const Literal* value = fact.unique ? child->literal(fact.uri) : nullptr;
+                  value && !seen.insert(fmt::format("{} {}", fact.uri, value->text)).second)
+                complain("nonUniquePropertyValue", element, property, value->text);
+    }
+  }
+
+  // -- supplemental types
+
+  void supplemental(const Element& element, std::string_view type) {
+    for (const auto& fact : supplemental_properties(type)) supplemental_value(element, fact);
+    for (const auto& fact : constraints_of(type)) constraint(element, fact);
+    for (const auto& fact : siblings_of(type)) sibling(element, fact);
+  }
+
+  void supplemental_value(const Element& element, const SupplementalPropertyFact& fact) {
+    if (!fact.instance_property.empty()) instance(element, fact);
+    const auto links = element.objects.find(fact.uri);
+    if (links == element.objects.end()) return;
+    for (const Link& link : links->second) {
+      const ElementFact* standard = find_element(link.id);
+      if (!fact.child_of.empty()) {
+        if (!standard || standard->parent != fact.child_of)
+          complain("wrongParent", element, fact.name, link.id, link.offset);
+        continue;
+      }
+      if (conforms(model_, link.id, fact.type)) continue;
+      const size_t from = fact.type.rfind(':') + 1;
+      const std::string_view plain = fact.type.substr(from, fact.type.find(';') - from);
+      const bool fits = standard && (has_word(standard->types, plain) || plain == "Unit");
+      if (!fits) complain("wrongParent", element, fact.name, link.id, link.offset);
+    }
+  }
+
+  // A literal that must be a value of the element's schema.
+  void instance(const Element& element, const SupplementalPropertyFact& fact) {
+    const Literal* value = element.literal(fact.uri);
+    const auto schema = element.objects.find(fact.instance_property);
+    if (!value || schema == element.objects.end() || schema->second.empty()) return;
+    const std::string_view type = model_.type_of(schema->second.front().id);
+    const ClassFact* numeric =
+        find_class("NumericSchema", model_.version_of(schema->second.front().id));
+    if (!numeric || !has_word(numeric->concrete_subclasses, type))
+      return complain("nonConformantPropertyValue", element, fact.name, value->text);
+    const bool fractional = type == "Double" || type == "Float" || type == "Decimal";
+    if (!fractional && value->kind != Kind::kInteger)
+      complain("nonConformantPropertyValue", element, fact.name, value->text);
+  }
+
+  bool conforms_any(std::string_view id, std::string_view types) const {
+    bool fits = types.empty();
+    for_words(types, [&](std::string_view one) { fits |= conforms(model_, id, one); });
+    return fits;
+  }
+
+  void constraint(const Element& element, const ConstraintFact& fact) {
+    if (fact.inverse) return inverse_constraint(element, fact);
+    if (!fact.sibling_keyref.empty()) return sibling_parent(element, fact);
+    const auto links = element.objects.find(fact.property);
+    if (links == element.objects.end()) return;
+    for (const Link& link : links->second) {
+      if (!model_.find(link.id) && !find_element(link.id)) continue;
+      if (!conforms_any(link.id, fact.required_types))
+        complain("notRequiredType", element, fact.property, link.id, link.offset);
+      if (!fact.required_values.empty() && !has_word(fact.required_values, link.id))
+        complain("notRequiredValue", element, fact.property, link.id, link.offset);
+    }
+  }
+
+  void inverse_constraint(const Element& element, const ConstraintFact& fact) {
+    const Element* parent = model_.find(element.parent);
+    if (!parent) return;
+    if (!conforms_any(parent->id, fact.required_types))
+      return complain("parentMissingCotype", *parent, fact.property, element.id);
+    bool other = false, wanted = fact.some_other_type.empty();
+    if (const auto links = parent->objects.find(fact.property); links != parent->objects.end())
+      for (const Link& link : links->second)
+        if (const Element* one = model_.find(link.id); one && one != &element) {
+          other |= !fact.none_other_type.empty() && one->is(fact.none_other_type);
+          wanted |= !fact.some_other_type.empty() && one->is(fact.some_other_type);
+        }
+    if (other) complain("siblingDuplicatesCotype", *parent, fact.property, element.id);
+    if (!wanted) complain("siblingMissingCotype", *parent, fact.property, element.id);
+  }
+
+  const Element* sibling_of(const Element& element, std::string_view key,
+                            std::string_view value) const {
+    for (const Element* holder : model_.lineage(element.home))
+      if (const auto links = holder->objects.find("contents"); links != holder->objects.end())
+        for (const Link& link : links->second)
+          if (const Element* one = model_.find(link.id); one && one->text(key) == value) return one;
+    return nullptr;
+  }
+
+  // What an override stands in for must be of its schema: a unit, of the unit's enumeration.
+  void sibling_parent(const Element& element, const ConstraintFact& fact) {
+    const Element* target =
+        sibling_of(element, fact.sibling_key, element.text(fact.sibling_keyref));
+    const auto schema = element.objects.find(fact.property);
+    if (!target || schema == element.objects.end() || schema->second.empty()) return;
+    const auto overridden = target->objects.find(element.text(fact.sibling_parent_of));
+    if (overridden == target->objects.end() || overridden->second.empty()) return;
+    const ElementFact* value = find_element(overridden->second.front().id);
+    if (!value || value->parent != schema->second.front().id)
+      complain("siblingPropertyMismatch", element, fact.property, schema->second.front().id);
+  }
+
+  void sibling(const Element& element, const SiblingFact& fact) {
+    const std::string wanted = element.text(fact.keyref);
+    if (wanted.empty()) return;
+    const std::string_view annotates = "annotates";
+    const Element* target = sibling_of(element, fact.key, wanted);
+    if (!target) return complain("noSiblingWithKey", element, annotates, wanted);
+    if (!conforms_any(target->id, fact.required_types))
+      return complain("notSiblingRequiredType", element, annotates, wanted);
+    if (!fact.disallowed_type.empty() && target->is(fact.disallowed_type))
+      complain("disallowedType", element, annotates, wanted);
+    if (fact.supplemental_property.empty()) return;
+    const std::string property = element.text(fact.supplemental_property);
+    if (property.starts_with("dtmi:dtdl:property:") && element.version > 2)
+      complain("matchingPropertyNotSupplemental", element, annotates, wanted);
+    else if (!target->objects.contains(property) && !target->literals.contains(property))
+      complain("noMatchingSupplementalProperty", element, annotates, wanted);
+    if (!fact.unique_reference.empty()) unique_reference(element, fact, wanted);
+  }
+
+  void unique_reference(const Element& element, const SiblingFact& fact, std::string_view wanted) {
+    const Element* home = model_.find(element.home);
+    if (!home) return;
+    for (const Element* holder : model_.lineage(home->id))
+      if (const auto links = holder->objects.find("contents"); links != holder->objects.end())
+        for (const Link& link : links->second)
+          if (const Element* one = model_.find(link.id);
+              one && one != &element && one->text(fact.keyref) == wanted &&
+              one->text(fact.unique_reference) == element.text(fact.unique_reference))
+            return complain("nonUniqueSiblingReference", element, fact.key, wanted);
+  }
+
+  // -- depth, count, cycles
+
+  struct Reach {
+    int64_t depth = 0, count = 0;
+    bool excluded = false;
+  };
+  struct Walk {
+    const DescendantFact& fact;
+    std::map<std::string, Reach, std::less<>> known;
+    Names path;
+    bool recursive = false;
+  };
+
+  void descend(const DescendantFact& fact) {
+    if (fact.root != fact.defining && fact.defining == "ComplexSchema") return;  // said of the base
+    const ClassFact* root = find_class(fact.root, fact.version);
+    if (!root) return;
+    Walk walk{fact, {}, {}, false};
+    for (const auto& [id, element] : model_.elements) {
+      if (element.version != fact.version || !has_word(root->concrete_subclasses, element.type))
+        continue;
+      if (!fact.datatype_property.empty()) {
+        datatypes(element, fact);
+        continue;
+      }
+      walk.recursive = false;
+      const Reach reach = reach_of(walk, element, 0);
+      const int64_t depth_max = fact.depth_max[element.limits];
+      const int64_t count_max = fact.count_max[element.limits];
+      const std::string kind = fact.narrow ? "Narrow" : "Wide";
+      if (walk.recursive && !fact.allow_self)
+        complain("recursiveStructure" + kind, element, fact.properties);
+      else if (depth_max >= 0 && reach.depth > depth_max)
+        complain("excessiveDepth" + kind, element, fact.properties);
+      else if (count_max >= 0 && reach.count > count_max)
+        complain("excessiveCount" + kind, element, fact.properties);
+      if (reach.excluded) complain("excludedType", element, fact.properties);
+    }
+  }
+
+  Reach reach_of(Walk& walk, const Element& element, int level) {
+    if (const auto known = walk.known.find(element.id); known != walk.known.end())
+      return known->second;
+    if (level > 2000 || !walk.path.insert(element.id).second) {
+      walk.recursive = true;
+      return {};
+    }
+    Reach reach;
+    bool complete = true;
+    for (const auto& [property, links] : element.objects) {
+      const bool listed = has_word(walk.fact.properties, property);
+      if (walk.fact.narrow && !listed) continue;
+      for (const Link& link : links) {
+        const Element* child = model_.find(link.id);
+        if (!child) continue;
+        const bool before = walk.recursive;
+        walk.recursive = false;
+        const Reach inner = reach_of(walk, *child, level + 1);
+        complete &= !walk.recursive;
+        walk.recursive |= before;
+        reach.depth = std::max(reach.depth, inner.depth + (listed ? 1 : 0));
+        reach.count = std::min<int64_t>(reach.count + inner.count + (listed ? 1 : 0), INT32_MAX);
+        reach.excluded |= inner.excluded || (!walk.fact.exclude_type.empty() &&
+                                             child->type == walk.fact.exclude_type);
+      }
+    }
+    walk.path.erase(element.id);
+    if (complete) walk.known.emplace(element.id, reach);
+    return reach;
+  }
+
+  void datatypes(const Element& element, const DescendantFact& fact) {
+    const auto schema = element.objects.find(fact.datatype_property);
+    if (schema == element.objects.end() || schema->second.empty()) return;
+    const std::string_view type = model_.type_of(schema->second.front().id);
+    for (const auto& [property, links] : element.objects)
+      for (const Link& link : links) {
+        const Element* child = model_.find(link.id);
+        const Literal* value = child ? child->literal(fact.properties) : nullptr;
+        if (!value) continue;
+        const bool fits = (type == "Integer" && value->kind == Kind::kInteger) ||
+                          (type == "String" && value->kind == Kind::kString);
+        if (!fits) complain("nonConformantDatatype", *child, fact.properties, value->text);
+      }
+  }
+
+  Workbench& bench_;
+  const Model& model_;
+};
+
+}  // namespace
+
+bool conforms(const Model& model, std::string_view id, std::string_view class_or_type) {
+  constexpr std::string_view kClass = "dtmi:dtdl:class:";
+  if (class_or_type.starts_with(kClass)) {
+    const size_t semicolon = class_or_type.find(';');
+    const int version = class_or_type.back() - '0';
+    const ClassFact* fact =
+        find_class(class_or_type.substr(kClass.size(), semicolon - kClass.size()), version);
+    return fact && model.version_of(id) == version &&
+           has_word(fact->concrete_subclasses, model.type_of(id));
+  }
+  const Element* element = model.find(id);
+  return element && element->is(class_or_type);
+}
+
+void check_model(Workbench& bench) { Checker(bench).run(); }
+
+}  // namespace penstock::twin::dtdl

@@ -1,0 +1,319 @@
+// Literal values: plain, in JSON-LD value objects, and in languages.
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "twin/dtdl/workbench.h"
+
+namespace penstock::twin::dtdl {
+namespace {
+
+// Length of a text as people count it: code points.
+int64_t length_of(std::string_view text) {
+  int64_t utf16 = 0;  // DTDL's limits count UTF-16 units, as the reference implementation does
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte & 0xC0) != 0x80) utf16 += byte >= 0xF0 ? 2 : 1;
+  }
+  return utf16;
+}
+
+bool is_integer(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// BCP 47 in the form DTDL takes: two to three letters, then subtags.
+bool is_language(std::string_view tag) {
+  size_t index = 0;
+  while (true) {
+    const size_t dash = tag.find('-');
+    const std::string_view part = tag.substr(0, dash);
+    const bool letters = std::all_of(part.begin(), part.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    });
+    const bool fits = index == 0 ? letters && (part.size() == 2 || part.size() == 3)
+                                 : !part.empty() && part.size() <= 8 &&
+                                       std::all_of(part.begin(), part.end(), [](char c) {
+                                         return std::isalnum(static_cast<unsigned char>(c)) != 0;
+                                       });
+    if (!fits) return false;
+    if (dash == tag.npos) return true;
+    tag = tag.substr(dash + 1);
+    ++index;
+  }
+}
+
+// ISO 8601 duration: P[nY][nM][nD][T[nH][nM][nS]], or PnW.
+bool is_duration(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  if (!text.starts_with('P')) return false;
+  text.remove_prefix(1);
+  std::string_view units = "YMWD";
+  bool any = false;
+  while (!text.empty()) {
+    if (text.front() == 'T') {
+      if (units == "HMS" || text.size() == 1) return false;
+      units = "HMS";
+      text.remove_prefix(1);
+    }
+    const size_t digits = text.find_first_not_of("0123456789.");
+    if (digits == 0 || digits == text.npos) return false;
+    const size_t unit = units.find(text[digits]);
+    if (unit == units.npos) return false;
+    units = units.substr(unit + 1);
+    if (units.empty() && text.size() > digits + 1 && text[digits + 1] != 'T') return false;
+    text.remove_prefix(digits + 1);
+    any = true;
+  }
+  return any;
+}
+
+struct LiteralReader {
+  Workbench& bench;
+  Element& element;
+  std::string_view property;
+
+  void complain(std::string_view validation, const JsonNode& at, std::string_view value = {}) {
+    bench.complain(validation, element.document, at.begin, element.id, property, value);
+  }
+  void keep(Kind kind, std::string_view text, std::string_view language = {}) {
+    element.literals[std::string(property)].push_back(
+        {kind, std::string(text), std::string(language)});
+  }
+
+  // Members of a value object other than @value and @type.
+  bool value_object_fits(const JsonNode& node) {
+    for (const auto& [key, value] : node.members) {
+      if (key == "@value" || key == "@type") continue;
+      if (key == "@graph") return complain("valueObjectGraph", value), false;
+      if (key == "@id") return complain("valueObjectId", value), false;
+      if (key == "@context") return complain("valueObjectContext", value), false;
+      if (key.starts_with('@')) {
+        if (element.version == 2) continue;
+        complain(key == "@language" ? "valueObjectLanguage" : "valueObjectKeyword", value, key);
+        return false;
+      }
+      return complain("valueObjectInvalidProp", value, key), false;
+    }
+    return true;
+  }
+
+  // The plain value, out of its one-element array and its value object; null: complained.
+  const JsonNode* plain(const JsonNode& node, std::string_view name, std::string_view xsd) {
+    const JsonNode* value = &node;
+    if (value->is_array()) {
+      if (value->items.size() != 1)
+        return complain(
+                   std::string(name) + (value->items.empty() ? "CountBelowMin" : "MultipleValues"),
+                   node),
+               nullptr;
+      value = &value->items.front();
+    }
+    if (!value->is_object()) return value;
+    if (!value_object_fits(*value)) return nullptr;
+    const JsonNode* type = value->find("@type");
+    if (type) {
+      if (type->is_array() && type->items.size() == 1) type = &type->items.front();
+      if (!type->is_string()) return complain("literalTypeNotSingular", *type), nullptr;
+      const std::string full = "http://www.w3.org/2001/XMLSchema#" +
+                               std::string(xsd.substr(std::min<size_t>(4, xsd.size())));
+      if (!xsd.empty() && type->text != xsd && type->text != full)
+        return complain(std::string(name) + "TypeNot" + std::string(name), *type, type->text),
+               nullptr;
+    }
+    const JsonNode* inner = value->find("@value");
+    if (!inner) return complain(std::string(name) + "ObjectNoValue", node), nullptr;
+    if (type && xsd.empty() && !any_type_fits(*type, *inner)) return nullptr;
+    return inner;
+  }
+
+  bool any_type_fits(const JsonNode& type, const JsonNode& value) {
+    const size_t hash = type.text.find_first_of("#:");
+    const std::string_view name = type.text.starts_with("http")
+                                      ? std::string_view(type.text).substr(type.text.find('#') + 1)
+                                      : std::string_view(type.text).substr(hash + 1);
+    if (name == "string" && !value.is_string())
+      return complain("stringValueNotString", value), false;
+    if (name == "integer" && !(value.is_number() && is_integer(value.text)))
+      return complain("integerValueNotInteger", value), false;
+    if (name == "boolean" && !value.is_bool())
+      return complain("booleanValueNotBoolean", value), false;
+    if (name != "string" && name != "integer" && name != "boolean")
+      return complain("literalNotValid", type, type.text), false;
+    return true;
+  }
+
+  void string(const JsonNode& node, int64_t length_max, Pattern pattern) {
+    const JsonNode* value = plain(node, "string", "xsd:string");
+    if (!value) return;
+    if (!value->is_string()) return complain("stringNotString", *value);
+    if (length_max >= 0 && length_of(value->text) > length_max)
+      return complain("stringTooLong", *value, value->text);
+    if (!matches(pattern, value->text, element.version))
+      return complain("stringInvalid", *value, value->text);
+    keep(Kind::kString, value->text);
+  }
+
+  void integer(const JsonNode& node, const PropertyFact& fact) {
+    const JsonNode* value = plain(node, "integer", "xsd:integer");
+    if (!value) return;
+    if (!value->is_number() || !is_integer(value->text))
+      return complain("integerNotInteger", *value, value->text);
+    const int64_t number = std::stoll(value->text);
+    if (fact.has_exact && number != fact.exact)
+      return complain("valueNotExact", *value, value->text);
+    if (number < fact.minimum) return complain("valueLessThanMin", *value, value->text);
+    if (number > fact.maximum) return complain("valueGreaterThanMax", *value, value->text);
+    keep(Kind::kInteger, value->text);
+  }
+
+  void boolean(const JsonNode& node) {
+    const JsonNode* value = plain(node, "boolean", "xsd:boolean");
+    if (!value) return;
+    if (!value->is_bool()) return complain("booleanNotBoolean", *value, value->text);
+    keep(Kind::kBoolean, value->kind == JsonNode::Kind::kTrue ? "true" : "false");
+  }
+
+  void any(const JsonNode& node) {
+    const JsonNode* value = plain(node, "literal", "");
+    if (!value) return;
+    if (value->is_string()) return keep(Kind::kString, value->text);
+    if (value->is_number())
+      return keep(is_integer(value->text) ? Kind::kInteger : Kind::kAny, value->text);
+    if (value->is_bool())
+      return keep(Kind::kBoolean, value->kind == JsonNode::Kind::kTrue ? "true" : "false");
+    complain("literalNotValid", *value);
+  }
+
+  void identifier(const JsonNode& node, const PropertyFact& fact) {
+    const JsonNode* value = &node;
+    if (value->is_array() && value->items.size() == 1) value = &value->items.front();
+    if (value->is_array())
+      return complain(value->items.empty() ? "identifierCountBelowMin" : "identifierMultipleValues",
+                      *value);
+    if (!value->is_string()) return complain("identifierNotString", *value);
+    if (fact.length_max[element.limits] >= 0 &&
+        length_of(value->text) > fact.length_max[element.limits])
+      return complain("identifierTooLong", *value, value->text);
+    if (!is_dtmi(value->text, element.version))
+      return complain("identifierNotDtmi", *value, value->text);
+    keep(Kind::kIdentifier, value->text);
+  }
+
+  void lang_text(const JsonNode& value, std::string_view language, int64_t length_max,
+                 std::set<std::string, std::less<>>& seen) {
+    if (!value.is_string()) return complain("langStringValueNotString", value);
+    if (!is_language(language)) return complain("langStringInvalidCode", value, language);
+    if (length_max >= 0 && length_of(value.text) > length_max)
+      return complain("langStringValueTooLong", value, value.text);
+    if (!seen.emplace(language).second)
+      return complain("langStringElementCodeNotUnique", value, language);
+    keep(Kind::kLangString, value.text, language);
+  }
+
+  void lang_element(const JsonNode& node, int64_t length_max,
+                    std::set<std::string, std::less<>>& seen) {
+    if (node.is_string()) return lang_text(node, "en", length_max, seen);
+    if (!node.is_object()) return complain("langStringElementNotStringOrObject", node);
+    const JsonNode *value = nullptr, *language = nullptr;
+    for (const auto& [key, member] : node.members) {
+      if (key == "@value") {
+        value = &member;
+      } else if (key == "@language") {
+        language = &member;
+      } else if (key == "@graph" || key == "@id" || key == "@context") {
+        complain(key == "@graph" ? "langStringElementGraph"
+                 : key == "@id"  ? "langStringElementId"
+                                 : "langStringElementContext",
+                 member);
+      } else if (!key.starts_with('@')) {
+        complain("langStringElementInvalidProp", member, key);
+      } else if (element.version != 2) {
+        complain(key == "@type" ? "langStringElementType" : "langStringElementKeyword", member,
+                 key);
+      }
+    }
+    if (!value) return complain("langStringElementNoValue", node);
+    if (!value->is_string()) return complain("langStringElementValueNotString", *value);
+    if (language && !language->is_string())
+      return complain("langStringElementInvalidCode", *language);
+    lang_text(*value, language ? std::string_view(language->text) : "en", length_max, seen);
+  }
+
+  void lang_string(const JsonNode& node, int64_t length_max) {
+    std::set<std::string, std::less<>> seen;
+    if (node.is_string()) return lang_text(node, "en", length_max, seen);
+    if (node.is_array()) {
+      for (const JsonNode& one : node.items) lang_element(one, length_max, seen);
+      return;
+    }
+    if (!node.is_object()) return complain("langStringNotStringOrObject", node);
+    if (node.find("@value")) {
+      if (node.find("@language")) return complain("langTagValueInLangMap", node);
+      return lang_element(node, length_max, seen);
+    }
+    for (const auto& [key, value] : node.members) {
+      if (key.starts_with('@')) {
+        if (element.version != 2 || key == "@id" || key == "@graph" || key == "@context" ||
+            key == "@type" || key == "@language")
+          complain("langMapObjKeyword", value, key);
+        continue;
+      }
+      lang_text(value, key, length_max, seen);
+    }
+  }
+
+  void number(const JsonNode& node, std::string_view type, int64_t minimum) {
+    const JsonNode* value = plain(node, "numeric", "");
+    if (!value) return;
+    if (!value->is_number()) return complain("numericNotNumeric", *value, value->text);
+    if (type == "xsd:integer") {
+      if (!is_integer(value->text)) return complain("integerNotInteger", *value, value->text);
+      if (std::stoll(value->text) < minimum)
+        return complain("valueLessThanMin", *value, value->text);
+    }
+    keep(is_integer(value->text) ? Kind::kInteger : Kind::kAny, value->text);
+  }
+};
+
+}  // namespace
+
+void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
+                  const JsonNode& value) {
+  LiteralReader reader{bench, element, fact.name};
+  const int64_t length_max = fact.length_max[element.limits];
+  switch (fact.kind) {
+    case Kind::kString:
+      return reader.string(value, length_max, fact.pattern);
+    case Kind::kLangString:
+      return reader.lang_string(value, length_max);
+    case Kind::kInteger:
+      return reader.integer(value, fact);
+    case Kind::kBoolean:
+      return reader.boolean(value);
+    case Kind::kAny:
+      return reader.any(value);
+    case Kind::kIdentifier:
+      return reader.identifier(value, fact);
+    case Kind::kObject:
+      return;
+  }
+}
+
+void read_supplemental_literal(Workbench& bench, Element& element,
+                               const SupplementalPropertyFact& fact, const JsonNode& value) {
+  LiteralReader reader{bench, element, fact.uri};
+  if (fact.type == "xsd:integer" || fact.type == "xsd:decimal")
+    return reader.number(value, fact.type, fact.minimum);
+  if (fact.type == "xsd:boolean") return reader.boolean(value);
+  const size_t before = element.literals[std::string(fact.uri)].size();
+  reader.string(value, fact.length_max, fact.pattern);
+  const auto& kept = element.literals[std::string(fact.uri)];
+  if (fact.type == "xsd:duration" && kept.size() > before && !is_duration(kept.back().text))
+    reader.complain("durationInvalid", value, kept.back().text);
+  if (kept.empty()) element.literals.erase(std::string(fact.uri));
+}
+
+}  // namespace penstock::twin::dtdl

@@ -1,0 +1,195 @@
+#include "twin/dtdl/parser.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "twin/dtdl/workbench.h"
+
+namespace penstock::twin::dtdl {
+namespace {
+
+constexpr int kResolveRounds = 32;
+constexpr size_t kErrorsMax = 500;  // enough to mend; a hostile document must not fill memory
+
+struct Advice {
+  std::string_view validation, cause, remedy;
+};
+// By the beginning of the validation's name: the first row that fits.
+constexpr Advice kAdvice[] = {
+    {"notJson", "The document is not JSON", "Mend the syntax at the place that is named"},
+    {"missingContext", "The document has no @context",
+     "Begin it with \"@context\": \"dtmi:dtdl:context;4\""},
+    {"missingDtdlContext", "The first @context is not a DTDL context",
+     "Put \"dtmi:dtdl:context;4\" (or ;3, ;2) first"},
+    {"dtdlContextFollowsAffiliate", "The DTDL context is not the first",
+     "Move it to the front of @context"},
+    {"unresolvableContextSpecifier", "The context is not known",
+     "Take it out, correct its name and version, or allow undefined extensions"},
+    {"disallowedLocalContext", "A context is defined in place",
+     "Use only names of published contexts"},
+    {"missingLimitContext", "\"#limitless\" is not followed by a limit context",
+     "Name a limit context next, or take \"#limitless\" out"},
+    {"misplacedLimitContext", "A limit context does not follow \"#limitless\"",
+     "Write the DTDL context with \"#limitless\" just before it"},
+    {"missingTopLevelId", "The interface has no @id", "Give it a DTMI as \"@id\""},
+    {"missingRequiredId", "An element that must be named has no @id", "Give it a DTMI as \"@id\""},
+    {"invalidId", "The @id is not a valid DTMI",
+     "Write it as dtmi:company:Name;1, segments of letters, digits and underscores"},
+    {"idTooLong", "The identifier is too long", "Shorten it"},
+    {"reservedId", "The identifier begins with a reserved prefix", "Choose a prefix of your own"},
+    {"undefinedReservedId", "A standard element of that name does not exist",
+     "Correct the name or its version"},
+    {"duplicateDefinition", "The identifier is defined twice", "Rename or remove one of them"},
+    {"duplicatePropertyName", "The property stands twice", "Keep one of them"},
+    {"typeNotRootable", "Only an Interface may stand at the top",
+     "Put the element into an interface"},
+    {"missingType", "The element has no @type", "Say what it is with \"@type\""},
+    {"missingMaterialType", "The @type names no DTDL class", "Add one, as \"Telemetry\""},
+    {"multipleMaterialTypes", "The @type names two DTDL classes", "Keep one of them"},
+    {"badType", "The element is of a class that cannot stand here",
+     "Use a class that this property takes"},
+    {"type", "A type is not known here", "Correct it, or add the context that defines it"},
+    {"invalidCotypeVersion", "The type does not go with this version of DTDL",
+     "Use the extension's version that does"},
+    {"invalidCotype", "The type does not go with this class", "Remove it from @type"},
+    {"missingCocotype", "The type needs another one beside it", "Add that type to @type"},
+    {"disallowedCocotype", "Two types exclude each other", "Keep one of them"},
+    {"abstractSupplementalType", "The type is only a base of others", "Use one of those"},
+    {"property", "The property is not known here",
+     "Correct it, or add the context and type that define it"},
+    {"noTypeThatAllows", "No type of the element has this property",
+     "Remove it, or add the type that has it"},
+    {"missingSupplemental", "A property that the type needs is missing", "Add it"},
+    {"missing", "A required property is missing", "Add it"},
+    {"nonUnique", "Two elements have the same value where it must be unique", "Rename one"},
+    {"crossPartitionReference", "The element belongs to another interface",
+     "Define it in this interface, under \"schemas\""},
+    {"idReference", "An object with only @id stands for a reference",
+     "Write the identifier itself, as a string"},
+    {"incorrectPropertyValue", "The value is not one of those allowed",
+     "Use one of the standard values"},
+    {"notRequired", "The value does not fit the semantic type", "Change the schema or the type"},
+    {"wrongParent", "The unit does not belong to the semantic type", "Use a unit of that quantity"},
+    {"recursiveStructure", "The element contains itself", "Break the circle"},
+    {"excessiveDepth", "The structure is nested too deep", "Make it flatter"},
+    {"excessiveCount", "There are too many elements", "Split the model"},
+    {"excludedType", "It holds a class that may not be inside", "Use another one"},
+    {"stringTooLong", "The text is too long", "Shorten it"},
+    {"stringInvalid", "The text has characters or a form that is not allowed",
+     "Use letters, digits and underscores, beginning with a letter"},
+    {"langString", "The text in languages is not well formed",
+     "Give a text, or an object of language codes and texts"},
+    {"integer", "The value is not one whole number", "Give a whole number"},
+    {"boolean", "The value is not true or false", "Give true or false"},
+    {"string", "The value is not one text", "Give a text in quotation marks"},
+    {"value", "The value is outside of what is allowed", "Give a value in the allowed range"},
+    {"object", "The property has too many or too few values", "Give as many as it takes"},
+};
+
+}  // namespace
+
+std::string ParseError::text() const {
+  std::string out = cause;
+  if (!property.empty()) out += fmt::format(", property {}", property);
+  if (!value.empty()) out += fmt::format(", value {}", value.substr(0, 200));
+  if (!element.empty()) out += fmt::format(", in {}", element);
+  return fmt::format("{} (line {}, column {}). {}", out, line, column, remedy);
+}
+
+bool Element::is(std::string_view cotype) const {
+  return std::find(cotypes.begin(), cotypes.end(), cotype) != cotypes.end();
+}
+
+const Literal* Element::literal(std::string_view property) const {
+  const auto found = literals.find(property);
+  return found == literals.end() || found->second.empty() ? nullptr : &found->second.front();
+}
+
+std::string Element::text(std::string_view property) const {
+  const Literal* value = literal(property);
+  return value ? value->text : std::string();
+}
+
+const Element* Model::find(std::string_view id) const {
+  const auto found = elements.find(id);
+  return found == elements.end() ? nullptr : &found->second;
+}
+
+std::string_view Model::type_of(std::string_view id) const {
+  if (const Element* element = find(id)) return element->type;
+  const ElementFact* standard = find_element(id);
+  return standard ? standard->types.substr(0, standard->types.find(' ')) : std::string_view();
+}
+
+int Model::version_of(std::string_view id) const {
+  if (const Element* element = find(id)) return element->version;
+  const ElementFact* standard = find_element(id);
+  return standard ? standard->version : 0;
+}
+
+std::vector<const Element*> Model::lineage(std::string_view interface) const {
+  std::vector<const Element*> all;
+  const auto add = [&](std::string_view id) {
+    const Element* one = find(id);
+    if (one && std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+  };
+  add(interface);
+  for (size_t i = 0; i < all.size() && all.size() < 2000; ++i)
+    if (const auto bases = all[i]->objects.find("extends"); bases != all[i]->objects.end())
+      for (const Link& base : bases->second) add(base.id);
+  return all;
+}
+
+void Workbench::complain(std::string_view validation, size_t document, size_t where,
+                         std::string_view element, std::string_view property,
+                         std::string_view value) {
+  if (result.errors.size() >= kErrorsMax) return;
+  ParseError error;
+  error.validation = fmt::format("dtmi:dtdl:parsingError:{}", validation);
+  error.element = element;
+  error.property = property;
+  error.value = value;
+  error.document = document;
+  const Position at = position_of(documents[document], where);
+  error.line = at.line;
+  error.column = at.column;
+  error.cause = fmt::format("The document breaks the rule {}", validation);
+  error.remedy = "See docs/dtdl.md for the rule";
+  for (const Advice& advice : kAdvice)
+    if (validation.starts_with(advice.validation)) {
+      error.cause = advice.cause;
+      error.remedy = advice.remedy;
+      break;
+    }
+  result.errors.push_back(std::move(error));
+}
+
+ParseResult parse(std::span<const std::string_view> documents, const ParseOptions& options) {
+  Workbench bench{options, {}, {}};
+  for (const std::string_view document : documents) bench.documents.emplace_back(document);
+  for (size_t i = 0; i < documents.size(); ++i) read_document(bench, i, documents[i]);
+  if (options.resolve) {
+    std::set<std::string> asked;
+    for (int round = 0; round < kResolveRounds && bench.result.errors.empty(); ++round) {
+      std::vector<std::string> wanted;
+      for (const auto& [id, element] : bench.result.model.elements)
+        for (const auto& [property, links] : element.objects)
+          for (const Link& link : links)
+            if (link.reference && !bench.result.model.find(link.id) && !find_element(link.id) &&
+                asked.insert(link.id).second)
+              wanted.push_back(link.id);
+      if (wanted.empty()) break;
+      for (std::string& document : options.resolve(wanted)) {
+        bench.documents.push_back(std::move(document));
+        const std::string text = bench.documents.back();
+        read_document(bench, bench.documents.size() - 1, text);
+      }
+    }
+  }
+  check_model(bench);
+  return std::move(bench.result);
+}
+
+}  // namespace penstock::twin::dtdl
