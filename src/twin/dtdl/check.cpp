@@ -220,7 +220,7 @@ class Checker {
     if (wanted.empty()) return;
     const std::string_view annotates = "annotates";
     const Element* target = sibling_of(element, fact.key, wanted);
-    if (!target) return complain("noSiblingWithKey", element, annotates, wanted);
+    if (!target) return;  // what is annotated may come from an interface that extends this one
     if (!conforms_any(target->id, fact.required_types))
       return complain("notSiblingRequiredType", element, annotates, wanted);
     if (!fact.disallowed_type.empty() && target->is(fact.disallowed_type))
@@ -298,23 +298,36 @@ class Checker {
     for (const auto& [property, links] : element.objects) {
       const bool listed = has_word(walk.fact.properties, property);
       if (walk.fact.narrow && !listed) continue;
-      for (const Link& link : links) {
-        const Element* child = model_.find(link.id);
-        if (!child) continue;
-        const bool before = walk.recursive;
-        walk.recursive = false;
-        const Reach inner = reach_of(walk, *child, level + 1);
-        complete &= !walk.recursive;
-        walk.recursive |= before;
-        reach.depth = std::max(reach.depth, inner.depth + (listed ? 1 : 0));
-        reach.count = std::min<int64_t>(reach.count + inner.count + (listed ? 1 : 0), INT32_MAX);
-        reach.excluded |= inner.excluded || (!walk.fact.exclude_type.empty() &&
-                                             child->type == walk.fact.exclude_type);
-      }
+      for (const Link& link : links) complete &= step(walk, link, listed, level, reach);
     }
+    // An interface has the contents of its bases too.
+    if (element.type == "Interface" && has_word(walk.fact.properties, "contents"))
+      for (const Element* base : model_.lineage(element.id))
+        if (const auto links = base->objects.find("contents");
+            base != &element && links != base->objects.end())
+          for (const Link& link : links->second) complete &= step(walk, link, true, level, reach);
     walk.path.erase(element.id);
     if (complete) walk.known.emplace(element.id, reach);
     return reach;
+  }
+
+  // One link of the walk, added to `reach`; false: a circle was met, so `reach` is not the whole.
+  bool step(Walk& walk, const Link& link, bool listed, int level, Reach& reach) {
+    const Element* child = model_.find(link.id);
+    Reach inner;
+    bool complete = true;
+    if (child) {
+      const bool before = walk.recursive;
+      walk.recursive = false;
+      inner = reach_of(walk, *child, level + 1);
+      complete = !walk.recursive;
+      walk.recursive |= before;
+    }
+    reach.depth = std::max(reach.depth, inner.depth + (listed ? 1 : 0));
+    reach.count = std::min<int64_t>(reach.count + inner.count + (listed ? 1 : 0), INT32_MAX);
+    reach.excluded |= inner.excluded || (child && !walk.fact.exclude_type.empty() &&
+                                         child->type == walk.fact.exclude_type);
+    return complete;
   }
 
   void datatypes(const Element& element, const DescendantFact& fact) {

@@ -12,15 +12,15 @@ constexpr int kNewest = 4;
 struct ContextReader {
   Workbench& bench;
   size_t document;
-  bool top;
   Scope& scope;
   bool limitless = false;  ///< the context before left the limits to the next one
+  bool followed = false;   ///< a context of an extension has come
 
   void complain(std::string_view validation, const JsonNode& at, std::string_view value = {}) {
     bench.complain(validation, document, at.begin, {}, {}, value);
   }
 
-  void read(const JsonNode& node, bool first) {
+  void read(const JsonNode& node) {
     if (node.is_object()) return complain("disallowedLocalContext", node);
     if (!node.is_string()) return complain("invalidContext", node);
     const std::string_view whole = node.text;
@@ -29,24 +29,29 @@ struct ContextReader {
     if (!name.starts_with("dtmi:")) return complain("nonDtmiContextSpecifier", node, whole);
     if (name.find(';') == name.npos) return complain("missingContextVersion", node, whole);
     if (!is_dtmi(name, kNewest)) return complain("invalidContextSpecifier", node, whole);
-    if (name.starts_with(kDtdl)) return dtdl(node, name, hash, first);
-    if (first && scope.version == 0) return complain("missingDtdlContext", node, whole);
+    if (name.starts_with(kDtdl)) return dtdl(node, name, hash);
+    const ContextFact* fact = find_context(name);
+    const bool implied = fact && fact->limits == 0 && fact->version > 0;  // it says the version
+    if (scope.version == 0 && !implied) return complain("missingDtdlContext", node, whole);
+    followed |= !implied;
     if (hash != whole.npos) return complain("disallowedContextFragment", node, whole);
     affiliate(node, name);
   }
 
-  void dtdl(const JsonNode& node, std::string_view name, size_t hash, bool first) {
+  void dtdl(const JsonNode& node, std::string_view name, size_t hash) {
     const std::string_view number = name.substr(kDtdl.size());
     if (number != "2" && number != "3" && number != "4")
       return complain("unrecognizedContextVersion", node, name);
     const int version = number[0] - '0';
     if (version > bench.options.version_max)
       return complain("disallowedContextVersion", node, name);
-    if (!first) return complain("dtdlContextFollowsAffiliate", node, name);
+    if (followed) return complain("dtdlContextFollowsAffiliate", node, name);
+    limitless = false;
     if (hash != node.text.npos) {
-      if (version != kNewest || node.text.substr(hash) != "#limitless")
+      const std::string_view fragment = std::string_view(node.text).substr(hash);
+      if (version != kNewest || (fragment != "#limitless" && fragment != "#limits"))
         return complain("disallowedContextFragment", node, node.text);
-      limitless = true;
+      limitless = fragment == "#limitless";
     }
     scope.version = version;
     scope.limits = 0;
@@ -96,16 +101,12 @@ std::string_view meaning(const Scope& scope, std::string_view term) {
 
 void read_context(Workbench& bench, size_t document, const JsonNode& context, bool top,
                   Scope& scope) {
-  ContextReader reader{bench, document, top, scope};
+  ContextReader reader{bench, document, scope};
   if (!context.is_array()) {
-    reader.read(context, true);
+    reader.read(context);
   } else {
-    if (context.items.empty()) reader.complain("emptyContext", context);
-    bool first = true;
-    for (const JsonNode& one : context.items) {
-      reader.read(one, first);
-      first = false;
-    }
+    if (context.items.empty() && top) reader.complain("emptyContext", context);
+    for (const JsonNode& one : context.items) reader.read(one);
   }
   if (reader.limitless) reader.complain("missingLimitContext", context);
 }

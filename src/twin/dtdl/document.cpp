@@ -75,7 +75,7 @@ class DocumentReader {
     element.document = document_;
     element.offset = node.begin;
     if (place.parent) element.parent = place.parent->id;
-    if (!read_id(node, place, element)) return;
+    if (!read_id(node, scope, place, element)) return;
     if (!read_types(node, scope, place, element)) return;
     if (!check_place(node, place, element)) return;
     const ClassFact& fact = *find_class(element.type, element.version);
@@ -95,7 +95,7 @@ class DocumentReader {
       complain("duplicateDefinition", node, id);
   }
 
-  bool read_id(const JsonNode& node, const Place& place, Element& element) {
+  bool read_id(const JsonNode& node, const Scope& scope, const Place& place, Element& element) {
     const JsonNode* id = node.find("@id");
     if (!id) {
       if (!place.parent) return complain("missingTopLevelId", node), false;
@@ -104,14 +104,13 @@ class DocumentReader {
     }
     if (!id->is_string()) return complain("idNotString", *id), false;
     if (!is_dtmi(id->text, element.version))
-      return complain(id->text.find('#') == id->text.npos ? "invalidId" : "disallowedIdFragment",
-                      *id, {}, {}, id->text),
-             false;
+      return complain("invalidId", *id, {}, {}, id->text), false;
     for (const ContextFact& context : contexts()) {
       bool reserved = false;
       for_words(context.reserved_prefixes,
                 [&](std::string_view prefix) { reserved |= id->text.starts_with(prefix); });
-      if (reserved) return complain("reservedId", *id, {}, {}, id->text), false;
+      if (reserved && context_known(scope, context.context))
+        return complain("reservedId", *id, {}, {}, id->text), false;
     }
     element.id = id->text;
     element.named = true;
@@ -394,7 +393,6 @@ class DocumentReader {
     if (!value.is_object())
       return complain("refNotStringOrObject", value, parent.id, place.property);
     if (value.members.empty()) return complain("emptyObject", value, parent.id, place.property);
-    if (value.find("@value")) return complain("valueObject", value, parent.id, place.property);
     if (value.members.size() == 1 && value.members.front().first == "@id")
       return complain("idReference", value, parent.id, place.property,
                       value.members.front().second.text);

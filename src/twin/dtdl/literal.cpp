@@ -74,6 +74,7 @@ struct LiteralReader {
   Workbench& bench;
   Element& element;
   std::string_view property;
+  bool required;  ///< an empty array will not do
 
   void complain(std::string_view validation, const JsonNode& at, std::string_view value = {}) {
     bench.complain(validation, element.document, at.begin, element.id, property, value);
@@ -104,6 +105,7 @@ struct LiteralReader {
   const JsonNode* plain(const JsonNode& node, std::string_view name, std::string_view xsd) {
     const JsonNode* value = &node;
     if (value->is_array()) {
+      if (value->items.empty() && !required) return nullptr;  // as if it were not there
       if (value->items.size() != 1)
         return complain(
                    std::string(name) + (value->items.empty() ? "CountBelowMin" : "MultipleValues"),
@@ -120,13 +122,19 @@ struct LiteralReader {
       const std::string full = "http://www.w3.org/2001/XMLSchema#" +
                                std::string(xsd.substr(std::min<size_t>(4, xsd.size())));
       if (!xsd.empty() && type->text != xsd && type->text != full)
-        return complain(std::string(name) + "TypeNot" + std::string(name), *type, type->text),
-               nullptr;
+        return complain(type_mismatch(name), *type, type->text), nullptr;
     }
     const JsonNode* inner = value->find("@value");
     if (!inner) return complain(std::string(name) + "ObjectNoValue", node), nullptr;
     if (type && xsd.empty() && !any_type_fits(*type, *inner)) return nullptr;
     return inner;
+  }
+
+  static std::string type_mismatch(std::string_view name) {
+    std::string text = std::string(name) + "TypeNot" + std::string(name);
+    char& initial = text[name.size() + 7];
+    initial = static_cast<char>(std::toupper(static_cast<unsigned char>(initial)));
+    return text;
   }
 
   bool any_type_fits(const JsonNode& type, const JsonNode& value) {
@@ -191,8 +199,11 @@ struct LiteralReader {
     const JsonNode* value = &node;
     if (value->is_array() && value->items.size() == 1) value = &value->items.front();
     if (value->is_array())
-      return complain(value->items.empty() ? "identifierCountBelowMin" : "identifierMultipleValues",
-                      *value);
+      return value->items.empty() && !required
+                 ? void()
+                 : complain(value->items.empty() ? "identifierCountBelowMin"
+                                                 : "identifierMultipleValues",
+                            *value);
     if (!value->is_string()) return complain("identifierNotString", *value);
     if (fact.length_max[element.limits] >= 0 &&
         length_of(value->text) > fact.length_max[element.limits])
@@ -250,19 +261,13 @@ struct LiteralReader {
       return;
     }
     if (!node.is_object()) return complain("langStringNotStringOrObject", node);
-    if (node.find("@value")) {
-      if (node.find("@language")) return complain("langTagValueInLangMap", node);
-      return lang_element(node, length_max, seen);
-    }
-    for (const auto& [key, value] : node.members) {
-      if (key.starts_with('@')) {
-        if (element.version != 2 || key == "@id" || key == "@graph" || key == "@context" ||
-            key == "@type" || key == "@language")
-          complain("langMapObjKeyword", value, key);
-        continue;
-      }
-      lang_text(value, key, length_max, seen);
-    }
+    if (node.find("@value") && node.find("@language"))
+      return complain("langTagValueInLangMap", node);
+    for (const auto& [key, value] : node.members)
+      if (key.starts_with('@'))
+        complain("langMapObjKeyword", value, key);
+      else
+        lang_text(value, key, length_max, seen);
   }
 
   void number(const JsonNode& node, std::string_view type, int64_t minimum) {
@@ -282,7 +287,7 @@ struct LiteralReader {
 
 void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
                   const JsonNode& value) {
-  LiteralReader reader{bench, element, fact.name};
+  LiteralReader reader{bench, element, fact.name, fact.count_min > 0};
   const int64_t length_max = fact.length_max[element.limits];
   switch (fact.kind) {
     case Kind::kString:
@@ -304,7 +309,7 @@ void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
 
 void read_supplemental_literal(Workbench& bench, Element& element,
                                const SupplementalPropertyFact& fact, const JsonNode& value) {
-  LiteralReader reader{bench, element, fact.uri};
+  LiteralReader reader{bench, element, fact.uri, fact.count_min > 0};
   if (fact.type == "xsd:integer" || fact.type == "xsd:decimal")
     return reader.number(value, fact.type, fact.minimum);
   if (fact.type == "xsd:boolean") return reader.boolean(value);

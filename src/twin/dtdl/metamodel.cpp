@@ -24,8 +24,8 @@ bool is_version_number(std::string_view text, size_t digits_max) {
 }
 
 bool is_token_char(char c) {
-  return c == '!' || (c >= '$' && c <= '*') || c == ',' || c == '-' || (c >= '.' && c <= '0') ||
-         (c >= '0' && c <= 'z') || c == '|' || c == '~';
+  return c == '!' || (c >= '$' && c <= '*') || (c >= ',' && c <= '.') || (c >= '0' && c <= 'z') ||
+         c == '|' || c == '~';
 }
 
 // One level of an MQTT topic: characters, or {word} or {word:word}.
@@ -40,7 +40,7 @@ bool is_topic_level(std::string_view level, bool first) {
     if (colon == level.npos) return word(level);
     return word(level.substr(0, colon)) && word(level.substr(colon + 1));
   }
-  if (level.empty()) return first;
+  if (level.empty()) return false;
   if (first && level.front() == '$') return false;
   return std::all_of(level.begin(), level.end(),
                      [](char c) { return c != '/' && is_token_char(c); });
