@@ -193,13 +193,30 @@ class Checker {
     if (!wanted) complain("siblingMissingCotype", *parent, fact.property, element.id);
   }
 
-  const Element* sibling_of(const Element& element, std::string_view key,
-                            std::string_view value) const {
-    for (const Element* holder : model_.lineage(element.home))
+  // In the element's interface, its bases, or one that extends it and so has both.
+  const Element* sibling_of(const Element& element, std::string_view key, std::string_view value) {
+    for (const Element* holder : family(element.home))
       if (const auto links = holder->objects.find("contents"); links != holder->objects.end())
         for (const Link& link : links->second)
           if (const Element* one = model_.find(link.id); one && one->text(key) == value) return one;
     return nullptr;
+  }
+
+  const std::vector<const Element*>& family(const std::string& home) {
+    const auto known = families_.find(home);
+    if (known != families_.end()) return known->second;
+    std::vector<const Element*>& all = families_[home];
+    all = model_.lineage(home);
+    const Element* base = model_.find(home);
+    for (const auto& [id, element] : model_.elements) {
+      if (element.type != "Interface" || id == home || !element.objects.contains("extends"))
+        continue;
+      const auto line = model_.lineage(id);
+      if (std::find(line.begin(), line.end(), base) == line.end()) continue;
+      for (const Element* one : line)
+        if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+    }
+    return all;
   }
 
   // What an override stands in for must be of its schema: a unit, of the unit's enumeration.
@@ -220,7 +237,7 @@ class Checker {
     if (wanted.empty()) return;
     const std::string_view annotates = "annotates";
     const Element* target = sibling_of(element, fact.key, wanted);
-    if (!target) return;  // what is annotated may come from an interface that extends this one
+    if (!target) return;  // an interface that extends this one may bring it
     if (!conforms_any(target->id, fact.required_types))
       return complain("notSiblingRequiredType", element, annotates, wanted);
     if (!fact.disallowed_type.empty() && target->is(fact.disallowed_type))
@@ -347,6 +364,7 @@ class Checker {
 
   Workbench& bench_;
   const Model& model_;
+  std::map<std::string, std::vector<const Element*>> families_;
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace penstock::twin::dtdl {
 namespace {
 
 // Agreement may only grow: see docs/dtdl.md for what is left.
-constexpr int kAgreeAtLeast = 11283;
+constexpr int kAgreeAtLeast = 11299;
 
 struct Case {
   std::string line;

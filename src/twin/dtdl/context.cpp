@@ -1,5 +1,6 @@
 // "@context": which terms mean what, and which limits hold.
 #include <algorithm>
+#include <utility>
 
 #include "twin/dtdl/workbench.h"
 
@@ -46,11 +47,13 @@ struct ContextReader {
     if (version > bench.options.version_max)
       return complain("disallowedContextVersion", node, name);
     if (followed) return complain("dtdlContextFollowsAffiliate", node, name);
-    limitless = false;
+    const bool was_limitless = std::exchange(limitless, false);
     if (hash != node.text.npos) {
       const std::string_view fragment = std::string_view(node.text).substr(hash);
       if (version != kNewest || (fragment != "#limitless" && fragment != "#limits"))
         return complain("disallowedContextFragment", node, node.text);
+      if (fragment == "#limits" && !was_limitless)
+        return complain("misplacedLimitContext", node, node.text);
       limitless = fragment == "#limitless";
     }
     scope.version = version;
