@@ -9,11 +9,19 @@ int main(int argc, char** argv) {
   root.require_subcommand(1);
   root.set_version_flag("--version", kVersion);
   cli::add_serve(root);
-  cli::add_simulate(root);
-  cli::add_replay(root);
+  cli::add_doctor(root);
+  cli::add_site(root);
+  cli::add_device(root);
+  cli::add_model(root);
+  cli::add_rule(root);
+  cli::add_alarm(root);
+  cli::add_query(root);
   cli::add_journal(root);
-  cli::add_bench(root);
+  cli::add_replay(root);
+  cli::add_simulate(root);
   cli::add_detect(root);
+  cli::add_bench(root);
+  cli::add_completion(root);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // CLI11's way to say so

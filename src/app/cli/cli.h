@@ -55,11 +55,19 @@ void watch_for_interrupt();
 /// This program's own path, for commands that start it again.
 std::string own_program();
 
+void add_alarm(CLI::App& root);
 void add_bench(CLI::App& root);
+void add_completion(CLI::App& root);
 void add_detect(CLI::App& root);
+void add_device(CLI::App& root);
+void add_doctor(CLI::App& root);
 void add_journal(CLI::App& root);
+void add_model(CLI::App& root);
+void add_query(CLI::App& root);
 void add_replay(CLI::App& root);
+void add_rule(CLI::App& root);
 void add_serve(CLI::App& root);
 void add_simulate(CLI::App& root);
+void add_site(CLI::App& root);
 
 }  // namespace penstock::app::cli
