@@ -397,6 +397,14 @@ step('every page, light and dark, desk and phone: no accessibility violation, no
       }
     }
   }
+  // 320 px wide, which is 400 % zoom of a desk (WCAG 1.4.10): nothing sticks out.
+  await page.setViewportSize({ width: 320, height: 640 });
+  for (const hash of pages) {
+    await visit('#/' + hash);
+    await page.waitForFunction(() => !document.querySelector('main .bones'));
+    const wide = await page.evaluate(() => (document.documentElement.scrollWidth <= innerWidth ? '' : [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => `${e.tagName}.${e.className} “${e.textContent.slice(0, 30)}”`).slice(-3).join(', ')));
+    if (wide) trouble.push(`#/${hash} 320 px: wider than the screen: ${wide}`);
+  }
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ colorScheme: 'light' });
   t.diagnostic(`${looked} screens, worst layout shift ${worst.toFixed(3)} at ${where}`);
