@@ -24,6 +24,8 @@ class SignalSink {
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
+  /// For metrics: "rules", "model". Never changes.
+  [[nodiscard]] virtual const char* name() const = 0;
   /// The samples of one message of `twin`, validated, in the order they came. Late ones come too.
   virtual void on_samples(TwinId twin, std::span<const Sample> samples, SignalSink& sink) = 0;
   /// About once a second: delays and staleness.

@@ -38,7 +38,8 @@ Pipeline::Pipeline(PipelineOptions options, Journal& journal, FileSystem& files,
     shard.index = i;
     shard.count = options_.shards;
     all.push_back(
-        shards_.emplace_back(std::make_unique<Shard>(shard, journal, clock, net, metrics_)).get());
+        shards_.emplace_back(std::make_unique<Shard>(shard, journal, clock, net, metrics_, metrics))
+            .get());
   }
   for (auto& shard : shards_) shard->set_siblings(all);
 }

@@ -1,5 +1,7 @@
 #include "stream/shard.h"
 
+#include <chrono>
+
 #include <pthread.h>
 
 #include "base/check.h"
@@ -15,6 +17,24 @@ uint32_t shard_of(std::string_view name, uint32_t shards) {
   hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
   hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53;
   return static_cast<uint32_t>((hash >> 32) % shards);
+}
+
+size_t Stations::name(const std::string& station) {
+  seconds_.push_back(0);
+  gauges_.push_back(&metrics_.gauge("penstock_station_seconds",
+                                    "CPU seconds of the shards' threads by station, sampled",
+                                    {{"station", station}, {"shard", std::to_string(shard_)}}));
+  return seconds_.size() - 1;
+}
+
+int64_t Stations::now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void Stations::publish() {
+  for (size_t i = 0; i < gauges_.size(); ++i) gauges_[i]->set(seconds_[i]);
 }
 
 IngestMetrics::IngestMetrics(Metrics& m)
@@ -59,12 +79,17 @@ class Shard::BatchSink final : public SignalSink {
   std::vector<size_t>& ends_ = shard_.signal_ends_;
 };
 
-Shard::Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, IngestMetrics& metrics)
+Shard::Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, IngestMetrics& metrics,
+             Metrics& all_metrics)
     : options_(options),
       journal_(journal),
       clock_(clock),
       metrics_(metrics),
       reactor_(net),
+      stations_(all_metrics, options.index),
+      decode_station_(stations_.name("decode and validate")),
+      live_station_(stations_.name("live values")),
+      batch_station_(stations_.name("journal batch")),
       decoder_(options.decode),
       now_(clock.now()),
       monotonic_us_(clock.monotonic_us()),
@@ -73,6 +98,11 @@ Shard::Shard(ShardOptions options, Journal& journal, Clock& clock, Net& net, Ing
 }
 
 Shard::~Shard() { stop(); }
+
+void Shard::add_evaluator(std::unique_ptr<Evaluator> evaluator) {
+  evaluator_stations_.push_back(stations_.name(evaluator->name()));
+  evaluators_.push_back(std::move(evaluator));
+}
 
 void Shard::start() {
   CHECK(!thread_.joinable());
@@ -116,7 +146,11 @@ void Shard::turn(int timeout_ms) {
     }
     publish_counts();
   }
-  flush_samples();
+  if (!turn_.samples.empty()) {
+    const int64_t begin_ns = Stations::now_ns();
+    flush_samples();
+    stations_.add(batch_station_, Stations::now_ns() - begin_ns);
+  }
   submit();
   if (endpoint_) endpoint_->on_turn_end();
 }
@@ -132,6 +166,7 @@ bool Shard::idle() const {
 }
 
 void Shard::publish_counts() {
+  stations_.publish();
   metrics_.messages.add(counts_.messages);
   metrics_.samples.add(counts_.samples);
   metrics_.dead_letters.add(counts_.dead_letters);
@@ -312,18 +347,15 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
   // Two messages of one turn are two moments: without a time of their own they would share (series,
   // time).
   state.last_seen = std::max(now_, state.last_seen + Duration::micros(1));
+  const bool timed = stations_.sample();
+  const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
   const DecodeOutcome outcome = decoder_.decode(payload, *state.config, state.last_seen, turn_);
   const std::span<const Sample> samples(turn_.samples.data() + first, turn_.samples.size() - first);
   counts_.samples += samples.size();
   state.samples += samples.size();
-  if (!samples.empty()) {
-    update_live(state, samples, turn_.text);
-    // Evaluators may append a signal, which flushes the turn's samples: the vector keeps its memory
-    // and nothing is appended to it meanwhile, so the span stays readable.
-    BatchSink sink(*this);
-    for (auto& evaluator : evaluators_) evaluator->on_samples(state.config->twin, samples, sink);
-  }
+  if (timed) stations_.add_sampled(decode_station_, Stations::now_ns() - begin_ns);
+  if (!samples.empty()) judge(state, samples, timed);
   if (outcome.rejected > 0) {
     counts_.rejected[static_cast<size_t>(outcome.first_reject)] += outcome.rejected;
     ++counts_.dead_letters;
@@ -336,6 +368,26 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
     keep_raw(RecordType::kDeadLetter, sender, device, topic, payload, reason_);
   }
   if (turn_.samples.size() >= 8192) flush_samples();
+}
+
+// The twin's live values, then its rules and models.
+void Shard::judge(DeviceState& state, std::span<const Sample> samples, bool timed) {
+  int64_t at_ns = timed ? Stations::now_ns() : 0;
+  const auto lap = [&](size_t station) {
+    if (!timed) return;
+    const int64_t now_ns = Stations::now_ns();
+    stations_.add_sampled(station, now_ns - at_ns);
+    at_ns = now_ns;
+  };
+  update_live(state, samples, turn_.text);
+  lap(live_station_);
+  // Evaluators may append a signal, which flushes the turn's samples: the vector keeps its memory
+  // and nothing is appended to it meanwhile, so the span stays readable.
+  BatchSink sink(*this);
+  for (size_t i = 0; i < evaluators_.size(); ++i) {
+    evaluators_[i]->on_samples(state.config->twin, samples, sink);
+    lap(evaluator_stations_[i]);
+  }
 }
 
 void Shard::update_live(DeviceState& state, std::span<const Sample> samples,

@@ -134,7 +134,7 @@ Result<std::map<std::string, double>> BenchServer::stations() {
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(kName)) continue;
     const size_t end = line.find('"', kName.size());
-    out["  station " + line.substr(kName.size(), end - kName.size())] +=
+    out["station " + line.substr(kName.size(), end - kName.size())] +=
         std::stod(line.substr(line.rfind(' ') + 1));
   }
   return out;

@@ -105,15 +105,31 @@ void print_run(const IngestBenchOptions& o, std::string_view who, int qos, const
   std::fflush(stdout);
 }
 
-// Where the server's CPU went, per message, from its own thread and station counters.
+// Where the server's CPU went, per message: its threads, and within the shards' the stations of a
+// sample's life. What is left of the shards is sockets and packets.
 void print_stations(const std::map<std::string, double>& before,
                     const std::map<std::string, double>& after, double messages) {
   fmt::print("\nserver CPU per QoS 1 message, by station of its life\n");
+  const auto print = [&](const std::string& station, double seconds) {
+    fmt::print("  {:<28} {:>7.3f} us\n", station, seconds * 1e6 / messages);
+  };
+  double shards = 0, stations = 0;
+  std::map<std::string, double> others;
   for (const auto& [station, seconds] : after) {
     const auto it = before.find(station);
     const double used = seconds - (it == before.end() ? 0 : it->second);
-    fmt::print("  {:<24} {:>7.3f} us\n", station, used * 1e6 / messages);
+    if (station.starts_with("station ")) {
+      print(station.substr(8), used);
+      stations += used;
+    } else if (station.starts_with("thread shard-")) {
+      shards += used;
+    } else {
+      others[station] += used;
+    }
   }
+  print("sockets, packets, PUBACKs", shards - stations);
+  for (const auto& [thread, seconds] : others)
+    if (seconds * 1e6 / messages >= 0.0005) print(thread, seconds);
 }
 
 struct PileResult {

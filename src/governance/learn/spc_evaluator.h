@@ -49,6 +49,7 @@ class SpcEvaluator final : public stream::Evaluator {
 
   SpcEvaluator();
   ~SpcEvaluator() override;
+  [[nodiscard]] const char* name() const override { return "model"; }
 
   /// Adds a detector or replaces the one with its id. kInvalidArgument says what is wrong.
   [[nodiscard]] Status set(const DetectorConfig& config);

@@ -19,6 +19,7 @@ class RuleEvaluator final : public stream::Evaluator {
  public:
   RuleEvaluator();
   ~RuleEvaluator() override;
+  [[nodiscard]] const char* name() const override { return "rules"; }
   RuleEvaluator(const RuleEvaluator&) = delete;
   RuleEvaluator& operator=(const RuleEvaluator&) = delete;
 
