@@ -1,76 +1,88 @@
 #include "twin/models.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "twin/dtdl/parser.h"
 
 namespace penstock::twin {
 namespace {
 
 constexpr size_t kInterfacesMax = 1000;  // bases and components of one model
-constexpr int kDepthMax = 12;  // of extends and components, as DTDL v2 limits extends to 10
+constexpr int kDepthMax = 12;            // of extends and components together
 
-// A language map gives its English text, else its first.
-std::string text_of(const Json& json, const char* member) {
-  const auto found = json.find(member);
-  if (found == json.end()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  if (!found->is_object() || found->empty()) return {};
-  const auto english = found->find("en");
-  const Json& text = english != found->end() ? *english : *found->begin();
-  return text.is_string() ? text.get<std::string>() : std::string();
+bool is_interface(const Json& json) {
+  const auto type = json.find("@type");
+  if (type == json.end()) return false;
+  return *type == "Interface" ||
+         (type->is_array() && std::find(type->begin(), type->end(), "Interface") != type->end());
 }
 
-std::vector<std::string> types_of(const Json& json) {
-  std::vector<std::string> types;
-  const auto found = json.find("@type");
-  if (found == json.end()) return types;
-  if (found->is_string()) types.push_back(found->get<std::string>());
-  if (found->is_array())
-    for (const Json& type : *found)
-      if (type.is_string()) types.push_back(type.get<std::string>());
-  return types;
+std::vector<std::string_view> texts_of(std::span<const ModelDocument> documents) {
+  std::vector<std::string_view> texts;
+  for (const ModelDocument& document : documents) texts.emplace_back(document.text);
+  return texts;
 }
 
-bool has_type(const std::vector<std::string>& types, std::string_view type) {
-  return std::find(types.begin(), types.end(), type) != types.end();
+std::string id_of(const Json& json) {
+  const auto id = json.find("@id");
+  return id != json.end() && id->is_string() ? id->get<std::string>() : std::string();
 }
 
-std::vector<std::string> list_of(const Json& json, const char* member) {
-  std::vector<std::string> list;
-  const auto found = json.find(member);
-  if (found == json.end()) return list;
-  for (const Json& entry : found->is_array() ? *found : Json::array({*found})) {
-    if (entry.is_string()) list.push_back(entry.get<std::string>());
-    if (entry.is_object()) list.push_back(text_of(entry, "@id"));
-  }
-  return list;
+// "dtmi:dtdl:extension:quantitativeTypes:v3:unit:bar" to "bar".
+std::string short_name(std::string_view id) {
+  id = id.substr(0, id.find(';'));
+  return std::string(id.substr(id.rfind(':') + 1));
 }
 
-class Compiler {
+// The English text, else the first.
+std::string localised(const dtdl::Element& element, std::string_view property) {
+  const auto found = element.literals.find(property);
+  if (found == element.literals.end() || found->second.empty()) return {};
+  for (const dtdl::Literal& text : found->second)
+    if (text.language == "en" || text.language.starts_with("en-")) return text.text;
+  return found->second.front().text;
+}
+
+std::span<const dtdl::Link> links(const dtdl::Element& element, std::string_view property) {
+  const auto found = element.objects.find(property);
+  return found == element.objects.end() ? std::span<const dtdl::Link>() : found->second;
+}
+
+ValueKind kind_of(std::string_view schema) {
+  constexpr std::string_view kNumbers = "Double Float Decimal";
+  constexpr std::string_view kIntegers =
+      "Integer Long Short Byte UnsignedInteger UnsignedLong UnsignedShort UnsignedByte";
+  constexpr std::string_view kTexts = "String Date DateTime Time Duration Uuid Bytes Enum";
+  if (dtdl::has_word(kNumbers, schema)) return ValueKind::kDouble;
+  if (dtdl::has_word(kIntegers, schema)) return ValueKind::kInteger;
+  if (dtdl::has_word(kTexts, schema)) return ValueKind::kText;
+  return schema == "Boolean" ? ValueKind::kBoolean : ValueKind::kObject;
+}
+
+// One interface with its bases and components as one list of elements.
+class Flattener {
  public:
-  explicit Compiler(const std::map<std::string, Json, std::less<>>& documents)
-      : documents_(documents) {}
+  Flattener(const dtdl::Model& graph, std::span<const ModelDocument> documents)
+      : graph_(graph), documents_(documents) {}
 
-  Result<ModelInfo> compile(const std::string& dtmi) {
+  Result<ModelInfo> flatten(const ModelDocument& document) {
     ModelInfo model;
-    model.id = dtmi;
-    TRY(add_interface(dtmi, "", 0, model));
-    const Json& json = documents_.find(dtmi)->second;
-    model.display_name = text_of(json, "displayName");
-    if (model.display_name.empty()) {
-      const size_t from = dtmi.rfind(':') + 1;
-      model.display_name = dtmi.substr(from, dtmi.rfind(';') - from);
-    }
-    model.description = text_of(json, "description");
-    model.extends = list_of(json, "extends");
+    model.id = document.dtmi;
+    TRY(add_interface(document.dtmi, "", 0, model));
+    const dtdl::Element& interface = *graph_.find(document.dtmi);
+    model.display_name = localised(interface, "displayName");
+    if (model.display_name.empty()) model.display_name = short_name(document.dtmi);
+    model.description = localised(interface, "description");
+    for (const dtdl::Link& base : links(interface, "extends")) model.extends.push_back(base.id);
     std::sort(model.ancestors.begin(), model.ancestors.end());
     model.ancestors.erase(std::unique(model.ancestors.begin(), model.ancestors.end()),
                           model.ancestors.end());
-    model.document = json.dump();
+    model.document = document.text;
     return model;
   }
 
@@ -80,8 +92,8 @@ class Compiler {
     if (depth > kDepthMax)
       return fail(ErrorCode::kInvalidArgument, "Interfaces extend or contain each other too deep",
                   dtmi);
-    const auto found = documents_.find(dtmi);
-    if (found == documents_.end())
+    const dtdl::Element* interface = graph_.find(dtmi);
+    if (!interface || interface->type != "Interface")
       return fail(ErrorCode::kInvalidArgument,
                   "The model refers to an interface that is not known: add both together", dtmi);
     if (std::find(path_.begin(), path_.end(), dtmi) != path_.end())
@@ -93,130 +105,104 @@ class Compiler {
                   fmt::format("The model is made of more than {} interfaces", kInterfacesMax),
                   model.id);
     path_.push_back(dtmi);
-    const Status done = add_inside(dtmi, found->second, prefix, depth, model);
+    const Status done = add_inside(*interface, prefix, depth, model);
     path_.pop_back();
     return done;
   }
 
-  Status add_inside(const std::string& dtmi, const Json& interface, const std::string& prefix,
-                    int depth, ModelInfo& model) {
-    for (const std::string& base : list_of(interface, "extends")) {
-      if (prefix.empty()) model.ancestors.push_back(base);
-      TRY(add_interface(base, prefix, depth + 1, model));
+  Status add_inside(const dtdl::Element& interface, const std::string& prefix, int depth,
+                    ModelInfo& model) {
+    for (const dtdl::Link& base : links(interface, "extends")) {
+      if (prefix.empty()) model.ancestors.push_back(base.id);
+      TRY(add_interface(base.id, prefix, depth + 1, model));
     }
-    const auto contents = interface.find("contents");
-    if (contents == interface.end()) return {};
-    for (const Json& content : contents->is_array() ? *contents : Json::array({*contents}))
-      TRY(add_content(dtmi, content, interface, prefix, depth, model));
+    for (const dtdl::Link& link : links(interface, "contents"))
+      if (const dtdl::Element* content = graph_.find(link.id))
+        TRY(add_content(*content, prefix, depth, model));
     return {};
   }
 
-  Status add_content(const std::string& dtmi, const Json& content, const Json& interface,
-                     const std::string& prefix, int depth, ModelInfo& model) {
-    const auto types = types_of(content);
-    const std::string name = text_of(content, "name");
-    if (!content.is_object())
-      return fail(ErrorCode::kInvalidArgument, "A content of the interface is no object", dtmi);
-    if (name.empty() || !seen_.insert(model.id + "\n" + prefix + name).second)
+  Status add_content(const dtdl::Element& content, const std::string& prefix, int depth,
+                     ModelInfo& model) {
+    const std::string name = content.text("name"), key = prefix + name;
+    if (name.empty() || !seen_.insert(key).second)
       return fail(ErrorCode::kInvalidArgument,
                   name.empty() ? "A content of the interface has no name"
                                : "The interface has two contents of the name " + name,
-                  dtmi);
-    if (has_type(types, "Telemetry") || has_type(types, "Property"))
-      return add_element(content, types, interface, prefix + name, model);
-    if (has_type(types, "Command")) {
-      CommandInfo command{prefix + name, text_of(content, "displayName"),
-                          text_of(content, "description"), ""};
-      if (content.contains("request") && content["request"].is_object() &&
-          content["request"].contains("schema"))
-        command.request_schema = content["request"]["schema"].dump();
-      model.commands.push_back(std::move(command));
-      return {};
-    }
-    if (has_type(types, "Relationship")) {
-      if (!prefix.empty()) return {};
-      RelationshipInfo relationship{name, text_of(content, "target"), std::nullopt};
-      if (content.contains("maxMultiplicity") && content["maxMultiplicity"].is_number_unsigned())
-        relationship.count_max = content["maxMultiplicity"].get<uint32_t>();
+                  model.id);
+    if (content.type == "Telemetry" || content.type == "Property") {
+      model.elements.push_back(element_of(content, key));
+    } else if (content.type == "Command") {
+      model.commands.push_back({key, localised(content, "displayName"),
+                                localised(content, "description"), request_of(content)});
+    } else if (content.type == "Relationship" && prefix.empty()) {
+      RelationshipInfo relationship{name, content.text("target"), std::nullopt};
+      if (const dtdl::Literal* most = content.literal("maxMultiplicity")) {
+        const auto count = std::strtoull(most->text.c_str(), nullptr, 10);
+        relationship.count_max = static_cast<uint32_t>(std::min<uint64_t>(count, UINT32_MAX));
+      }
       model.relationships.push_back(std::move(relationship));
-      return {};
+    } else if (content.type == "Component") {
+      const auto schema = links(content, "schema");
+      const std::string dtmi = schema.empty() ? std::string() : schema.front().id;
+      if (prefix.empty()) model.components.push_back({name, dtmi});
+      return add_interface(dtmi, key + ".", depth + 1, model);
     }
-    if (has_type(types, "Component")) {
-      const std::string schema = text_of(content, "schema");
-      if (prefix.empty()) model.components.push_back({name, schema});
-      return add_interface(schema, prefix + name + ".", depth + 1, model);
-    }
-    return fail(ErrorCode::kInvalidArgument, "The content " + name + " is of no known type", dtmi);
-  }
-
-  Status add_element(const Json& content, const std::vector<std::string>& types,
-                     const Json& interface, const std::string& key, ModelInfo& model) {
-    ElementInfo element;
-    element.key = key;
-    element.display_name = text_of(content, "displayName");
-    element.description = text_of(content, "description");
-    element.property = has_type(types, "Property");
-    const auto writable = content.find("writable");
-    element.writable = element.property && writable != content.end() && *writable == true;
-    element.unit = text_of(content, "unit");
-    for (const std::string& type : types)
-      if (type != "Telemetry" && type != "Property") element.semantic_type = type;
-    for (const auto& [member, bound] :
-         {std::pair{"minimum", &element.minimum}, std::pair{"maximum", &element.maximum}})
-      if (content.contains(member) && content[member].is_number())
-        *bound = content[member].get<double>();
-    const auto schema = content.find("schema");
-    if (schema == content.end())
-      return fail(ErrorCode::kInvalidArgument, "The content " + key + " has no schema", model.id);
-    TRY(read_schema(*schema, interface, element, model.id));
-    model.elements.push_back(std::move(element));
     return {};
   }
 
-  static Status read_schema(const Json& schema, const Json& interface, ElementInfo& element,
-                            const std::string& dtmi) {
-    if (schema.is_string()) {
-      const std::string& name = schema.get_ref<const std::string&>();
-      static const std::map<std::string, ValueKind, std::less<>> kPrimitives = {
-          {"double", ValueKind::kDouble},        {"float", ValueKind::kDouble},
-          {"decimal", ValueKind::kDouble},       {"integer", ValueKind::kInteger},
-          {"long", ValueKind::kInteger},         {"short", ValueKind::kInteger},
-          {"byte", ValueKind::kInteger},         {"unsignedInteger", ValueKind::kInteger},
-          {"unsignedLong", ValueKind::kInteger}, {"unsignedShort", ValueKind::kInteger},
-          {"unsignedByte", ValueKind::kInteger}, {"boolean", ValueKind::kBoolean},
-          {"string", ValueKind::kText},          {"date", ValueKind::kText},
-          {"dateTime", ValueKind::kText},        {"time", ValueKind::kText},
-          {"duration", ValueKind::kText},        {"uuid", ValueKind::kText},
-          {"bytes", ValueKind::kText},           {"point", ValueKind::kObject},
-          {"lineString", ValueKind::kObject},    {"polygon", ValueKind::kObject},
-          {"multiPoint", ValueKind::kObject},    {"multiLineString", ValueKind::kObject},
-          {"multiPolygon", ValueKind::kObject}};
-      if (const auto primitive = kPrimitives.find(name); primitive != kPrimitives.end()) {
-        element.kind = primitive->second;
-        return {};
-      }
-      if (const auto own = interface.find("schemas"); own != interface.end() && own->is_array())
-        for (const Json& candidate : *own)
-          if (candidate.is_object() && text_of(candidate, "@id") == name)
-            return read_schema(candidate, interface, element, dtmi);
-      return fail(ErrorCode::kInvalidArgument, "The schema " + name + " is not known", dtmi);
-    }
-    const auto types = types_of(schema);
-    if (has_type(types, "Enum")) {
-      element.kind = ValueKind::kText;
-      if (text_of(schema, "valueSchema") == "integer") element.kind = ValueKind::kInteger;
-      if (element.kind == ValueKind::kText && schema.contains("enumValues"))
-        for (const Json& value : schema["enumValues"])
-          element.enum_values.push_back(text_of(value, "enumValue"));
-      return {};
-    }
-    element.kind = ValueKind::kObject;
-    if (has_type(types, "Object") || has_type(types, "Map") || has_type(types, "Array")) return {};
-    return fail(ErrorCode::kInvalidArgument,
-                "The schema of " + element.key + " is of no known type", dtmi);
+  // The schema of the request as it is written.
+  std::string request_of(const dtdl::Element& command) const {
+    const auto request = links(command, "request");
+    const dtdl::Element* payload = request.empty() ? nullptr : graph_.find(request.front().id);
+    if (!payload) return {};
+    const auto schema = links(*payload, "schema");
+    if (schema.empty()) return {};
+    const dtdl::Link& link = schema.front();
+    return documents_[payload->document].text.substr(link.offset, link.end - link.offset);
   }
 
-  const std::map<std::string, Json, std::less<>>& documents_;
+  ElementInfo element_of(const dtdl::Element& content, const std::string& key) const {
+    ElementInfo element;
+    element.key = key;
+    element.display_name = localised(content, "displayName");
+    element.description = localised(content, "description");
+    element.property = content.type == "Property";
+    element.writable = element.property && content.text("writable") == "true";
+    for (const std::string_view cotype : content.cotypes)
+      if (dtdl::find_supplemental(cotype)->kind == dtdl::ExtensionKind::kSemanticType)
+        element.semantic_type = short_name(cotype);
+    if (element.semantic_type.empty() && !content.undefined_types.empty())
+      element.semantic_type = content.undefined_types.front();
+    for (const auto& [property, values] : content.objects)
+      if (short_name(property) == "unit" && !values.empty())
+        element.unit = short_name(values.front().id);
+    for (const auto& [property, values] : content.literals) {
+      const std::string name = short_name(property);
+      if (name == "minimum") element.minimum = std::strtod(values.front().text.c_str(), nullptr);
+      if (name == "maximum") element.maximum = std::strtod(values.front().text.c_str(), nullptr);
+    }
+    if (const auto schema = links(content, "schema"); !schema.empty())
+      read_schema(schema.front().id, element);
+    return element;
+  }
+
+  void read_schema(const std::string& id, ElementInfo& element) const {
+    element.kind = kind_of(graph_.type_of(id));
+    const dtdl::Element* schema = graph_.find(id);
+    if (!schema || schema->type != "Enum") return;
+    const auto values = links(*schema, "valueSchema");
+    if (!values.empty() && graph_.type_of(values.front().id) == "Integer") {
+      element.kind = ValueKind::kInteger;
+      return;
+    }
+    for (const dtdl::Link& link : links(*schema, "enumValues"))
+      if (const dtdl::Element* value = graph_.find(link.id))
+        element.enum_values.push_back(value->text("enumValue"));
+  }
+
+  const dtdl::Model& graph_;
+  std::span<const ModelDocument> documents_;
   std::set<std::string> seen_;     // names of contents
   std::vector<std::string> path_;  // from the model to the interface that is being read
   std::set<std::string> visited_;  // interfaces, each in its component
@@ -231,8 +217,8 @@ Result<std::vector<ModelDocument>> split_models(std::string_view document, size_
   TRY_ASSIGN(const Json json, parse_json(document));
   std::vector<ModelDocument> models;
   for (const Json& entry : json.is_array() ? json : Json::array({json})) {
-    const std::string dtmi = entry.is_object() ? text_of(entry, "@id") : "";
-    if (!dtmi.starts_with("dtmi:") || !has_type(types_of(entry), "Interface"))
+    const std::string dtmi = entry.is_object() ? id_of(entry) : "";
+    if (!dtmi.starts_with("dtmi:") || !is_interface(entry))
       return fail(ErrorCode::kInvalidArgument,
                   "A model is a DTDL interface: a JSON object with \"@type\": \"Interface\" and a "
                   "DTMI as \"@id\"",
@@ -243,16 +229,33 @@ Result<std::vector<ModelDocument>> split_models(std::string_view document, size_
   return models;
 }
 
+Status check_models(std::string_view document, std::span<const ModelDocument> known) {
+  std::vector<std::string_view> texts = texts_of(known);
+  texts.push_back(document);
+  const dtdl::ParseResult result = dtdl::parse(texts);
+  const dtdl::ParseError* first = nullptr;
+  size_t more = 0;
+  for (const dtdl::ParseError& error : result.errors)
+    if (error.document == known.size()) first ? void(++more) : void(first = &error);
+  if (first)
+    return fail(ErrorCode::kInvalidArgument,
+                more == 0 ? first->text()
+                          : fmt::format("{} There are {} more mistakes.", first->text(), more),
+                first->validation);
+  if (!result.unresolved.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "The model refers to something that is not known: add both together",
+                result.unresolved.front());
+  return {};
+}
+
 Result<std::map<std::string, ModelPtr, std::less<>>> compile_models(
     std::span<const ModelDocument> documents) {
-  std::map<std::string, Json, std::less<>> parsed;
-  for (const ModelDocument& document : documents) {
-    TRY_ASSIGN(parsed[document.dtmi], parse_json(document.text));
-  }
+  const dtdl::ParseResult parsed = dtdl::parse(texts_of(documents));
   std::map<std::string, ModelPtr, std::less<>> models;
   for (const ModelDocument& document : documents) {
-    Compiler compiler(parsed);
-    TRY_ASSIGN(ModelInfo model, compiler.compile(document.dtmi));
+    Flattener flattener(parsed.model, documents);
+    TRY_ASSIGN(ModelInfo model, flattener.flatten(document));
     models[document.dtmi] = std::make_shared<const ModelInfo>(std::move(model));
   }
   return models;

@@ -12,6 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace penstock::twin;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto parts = split_models(text, 1 << 16);
+  (void)check_models(text, {});
   if (parts) {
     const auto models = compile_models(*parts);
     if (models)
@@ -26,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto proposal = propose_interface(text.substr(0, 20), std::span(&payload, 1))) {
     const auto proposed = split_models(proposal->document, 1 << 24);
     CHECK(proposed && compile_models(*proposed));
+    CHECK(check_models(proposal->document, {}));
   }
   return 0;
 }

@@ -28,6 +28,12 @@ Result<std::vector<ModelPtr>> TwinRegistry::add_models(OrganisationId organisati
   const Tenant* tenant = impl_->state.tenant(organisation);
   if (!tenant) return fail(ErrorCode::kNotFound, "No such organisation is known");
   std::vector<ModelDocument> all = documents_of(*tenant);
+  std::vector<ModelDocument> others = all;  // a model that is given again does not refer to itself
+  std::erase_if(others, [&](const ModelDocument& known) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const ModelDocument& part) { return part.dtmi == known.dtmi; });
+  });
+  TRY(check_models(document, others));
   std::vector<const ModelDocument*> fresh;
   for (const ModelDocument& part : parts) {
     const auto known = tenant->models.find(part.dtmi);

@@ -87,7 +87,8 @@ class DocumentReader {
                                                : std::string();
     const std::string id = element.id;
     if (place.parent)
-      place.parent->objects[std::string(place.property)].push_back({id, false, node.begin});
+      place.parent->objects[std::string(place.property)].push_back(
+          {id, false, node.begin, node.end});
     // The parent lives on the stack of the caller until it is complete, so references stay valid.
     read_members(node, scope, element, depth);
     check_required(node, element);
@@ -387,7 +388,8 @@ class DocumentReader {
         return complain("badDtmiOrTerm", value, parent.id, place.property, value.text);
       if (!allowed.empty() && !has_word(allowed, id))
         return complain("incorrectPropertyValue", value, parent.id, place.property, value.text);
-      parent.objects[std::string(place.property)].push_back({std::string(id), true, value.begin});
+      parent.objects[std::string(place.property)].push_back(
+          {std::string(id), true, value.begin, value.end});
       return;
     }
     if (!value.is_object())

@@ -49,9 +49,9 @@ struct Literal {
 };
 
 struct Link {
-  std::string id;          ///< of an element of the model or a standard element
-  bool reference = false;  ///< it names the element, else holds it
-  size_t offset = 0;       ///< where it stands in the document
+  std::string id;              ///< of an element of the model or a standard element
+  bool reference = false;      ///< it names the element, else holds it
+  size_t offset = 0, end = 0;  ///< where it stands in the document of the element that has it
 };
 
 struct Element {
