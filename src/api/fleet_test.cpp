@@ -89,10 +89,11 @@ TEST_F(FleetTest, ACardShowsOneOfEachQuantityFirst) {
                          {{"@type", "Telemetry"}, {"name", "count"}, {"schema", "integer"}},
                          telemetry("discharge", "Pressure", "bar"),
                          telemetry("suction", "Pressure", "bar")};
-  ASSERT_EQ(post("/models", {{"@context", "dtmi:dtdl:context;3"},
-                             {"@id", "dtmi:test:Pump;1"},
-                             {"@type", "Interface"},
-                             {"contents", contents}})
+  ASSERT_EQ(post("/models",
+                 {{"@context", {"dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"}},
+                  {"@id", "dtmi:test:Pump;1"},
+                  {"@type", "Interface"},
+                  {"contents", contents}})
                 .status,
             201);
   ASSERT_EQ(post("/sites", {{"name", "north"}}).status, 201);

@@ -238,10 +238,10 @@ Status check_models(std::string_view document, std::span<const ModelDocument> kn
   for (const dtdl::ParseError& error : result.errors)
     if (error.document == known.size()) first ? void(++more) : void(first = &error);
   if (first)
-    return fail(ErrorCode::kInvalidArgument,
-                more == 0 ? first->text()
-                          : fmt::format("{} There are {} more mistakes.", first->text(), more),
-                first->validation);
+    return fail(
+        ErrorCode::kInvalidArgument,
+        more == 0 ? first->text() : fmt::format("{} More mistakes: {}.", first->text(), more),
+        first->validation);
   if (!result.unresolved.empty())
     return fail(ErrorCode::kInvalidArgument,
                 "The model refers to something that is not known: add both together",

@@ -24,7 +24,7 @@ for (const path of [binary, join(web, 'index.html'), browser_path]) assert.ok(ex
 const wait_ms_max = Number(process.env.PENSTOCK_WAIT_MS ?? 60_000), step_ms_max = 600_000;
 const folder = mkdtempSync(join(tmpdir(), 'penstock-page-'));
 const model = {
-  '@context': 'dtmi:dtdl:context;3', '@id': 'dtmi:penstock:test:Boiler;1', '@type': 'Interface', displayName: 'Boiler',
+  '@context': ['dtmi:dtdl:context;3', 'dtmi:dtdl:extension:quantitativeTypes;1'], '@id': 'dtmi:penstock:test:Boiler;1', '@type': 'Interface', displayName: 'Boiler',
   contents: [
     { '@type': ['Telemetry', 'Temperature'], name: 'temperature', displayName: 'Temperature', schema: 'double', unit: 'degreeCelsius' },
     { '@type': ['Telemetry', 'Pressure'], name: 'pressure', displayName: 'Pressure', schema: 'double', unit: 'bar' },

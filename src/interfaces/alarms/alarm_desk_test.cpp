@@ -12,8 +12,9 @@
 namespace penstock::interfaces {
 namespace {
 
-constexpr std::string_view kModel = R"({"@context":"dtmi:dtdl:context;3","@id":"dtmi:test:Pump;1",
-  "@type":"Interface","contents":[
+constexpr std::string_view kModel = R"({
+  "@context":["dtmi:dtdl:context;3","dtmi:dtdl:extension:quantitativeTypes;1"],
+  "@id":"dtmi:test:Pump;1","@type":"Interface","contents":[
   {"@type":["Telemetry","Pressure"],"name":"pressure","schema":"double","unit":"bar"},
   {"@type":"Telemetry","name":"state","schema":"string"}]})";
 

@@ -95,7 +95,7 @@ std::string ParseError::text() const {
   if (!property.empty()) out += fmt::format(", property {}", property);
   if (!value.empty()) out += fmt::format(", value {}", value.substr(0, 200));
   if (!element.empty()) out += fmt::format(", in {}", element);
-  return fmt::format("{} (line {}, column {}). {}", out, line, column, remedy);
+  return fmt::format("{} (line {}, column {}). {}.", out, line, column, remedy);
 }
 
 bool Element::is(std::string_view cotype) const {
