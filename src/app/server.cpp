@@ -1,6 +1,7 @@
 #include "app/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -51,6 +52,7 @@ struct Server::Impl {
   void on_device_change(const twin::DeviceChange& change);
   void run_maintenance();
   void maintain();
+  void export_days();
   void stop();
   [[nodiscard]] stream::JournalOffset journal_needed_from() const;
 
@@ -90,6 +92,8 @@ struct Server::Impl {
   std::mutex stop_mutex;
   std::condition_variable stop_wanted;
   bool stopping = false;
+  std::atomic<bool> cancelled{false};  // long work of the maintenance thread
+  int64_t exported_at_us = 0;
   std::thread maintenance;
 };
 
@@ -108,6 +112,9 @@ Status check_options(const ServerOptions& o) {
   if (needs_tls && (o.tls_certificate.empty() || o.tls_key.empty()))
     return fail(ErrorCode::kInvalidArgument,
                 "--mqtts, --wss and --http-tls need --tls-certificate and --tls-key");
+  if (o.keep_rollups.us > 0 && (o.keep_samples.us == 0 || o.keep_rollups < o.keep_samples))
+    return fail(ErrorCode::kInvalidArgument,
+                "--keep-rollups must not be shorter than --keep-samples");
   if (o.allow_anonymous && !(o.mqtt || o.ws))
     return fail(ErrorCode::kInvalidArgument,
                 "--allow-anonymous is for --mqtt and --ws, and neither listens");
@@ -168,7 +175,7 @@ Status Server::Impl::open_stream() {
   const auto policies = [this](SeriesId id) -> stream::SeriesPolicy {
     const twin::SeriesPtr series = twins->series(id);
     const auto zone = TimeZone::find(series ? series->time_zone : "UTC");
-    return {zone ? *zone : nullptr, {}};
+    return {zone ? *zone : nullptr, {options.keep_samples, options.keep_rollups}};
   };
   TRY_ASSIGN(history, stream::HistoryStore::open(history_options, policies, clock, metrics));
 
@@ -311,7 +318,22 @@ stream::JournalOffset Server::Impl::journal_needed_from() const {
   return std::min({pipeline->checkpointed_offset(), history->committed_offset(), alarms->offset()});
 }
 
+// Late samples make a day's file anew, so an hour is soon enough.
+void Server::Impl::export_days() {
+  const int64_t now_us = clock.monotonic_us();
+  if (exported_at_us != 0 && now_us - exported_at_us < Duration::hours(1).us) return;
+  exported_at_us = now_us;
+  const auto written = history->export_days(
+      clock.now() - Duration::hours(1), [this](SeriesId id) { return series_name(*twins, id); },
+      &cancelled);
+  if (!written)
+    log_warning("history", "days were not exported: {}", written.error().text());
+  else if (*written > 0)
+    log_info("history", "{} days written as Parquet", *written);
+}
+
 void Server::Impl::maintain() {
+  if (options.parquet_days) export_days();
   if (const Status trimmed = journal->trim(journal_needed_from()); !trimmed)
     log_warning("server", "the journal was not trimmed: {}", trimmed.error().text());
   if (!tls) return;
@@ -335,6 +357,7 @@ void Server::Impl::stop() {
   {
     const std::lock_guard guard(stop_mutex);
     stopping = true;
+    cancelled = true;
   }
   stop_wanted.notify_all();
   if (maintenance.joinable()) maintenance.join();

@@ -24,6 +24,8 @@ struct ServerOptions {
   uint32_t shards = 0;           ///< 0: one a core
   std::string web_directory = "web/dist";
   uint64_t history_memory_bytes = 512ULL << 20;
+  Duration keep_samples, keep_rollups;  ///< how long history keeps them; 0: for ever
+  bool parquet_days = false;  ///< each whole UTC day as a file in history/parquet, an hour after it
   uint64_t packet_bytes_max = 1ULL << 20;
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   Duration checkpoint_interval = Duration::seconds(30);

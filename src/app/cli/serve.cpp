@@ -18,6 +18,7 @@ struct ServeOptions {
   ServerOptions server;
   std::string http = "127.0.0.1:8080";
   std::string mqtt = "127.0.0.1:1883", mqtts, ws = "127.0.0.1:8083", wss;
+  std::string keep_samples, keep_rollups;
   std::string log = "info";
 };
 
@@ -69,6 +70,13 @@ Status run(ServeOptions& o) {
   TRY(read_address(o.mqtts, "--mqtts", o.server.mqtts));
   TRY(read_address(o.ws, "--ws", o.server.ws));
   TRY(read_address(o.wss, "--wss", o.server.wss));
+
+  if (!o.keep_samples.empty()) {
+    TRY_ASSIGN(o.server.keep_samples, parse_duration(o.keep_samples));
+  }
+  if (!o.keep_rollups.empty()) {
+    TRY_ASSIGN(o.server.keep_rollups, parse_duration(o.keep_rollups));
+  }
 
   watch_for_interrupt();
   struct sigaction reload{};
@@ -127,6 +135,11 @@ void add_serve(CLI::App& root) {
       ->capture_default_str();
   command->add_option("--history-memory-bytes", o->server.history_memory_bytes, "DuckDB's memory")
       ->capture_default_str();
+  command->add_option("--keep-samples", o->keep_samples,
+                      "How long history keeps samples, such as 400d; for ever where not given");
+  command->add_option("--keep-rollups", o->keep_rollups, "And minutes, hours and days of them");
+  command->add_flag("--parquet-days", o->server.parquet_days,
+                    "Also write each whole day as Parquet, in DATA/history/parquet");
   command->add_option("--log", o->log, "debug, info, warning or error")->capture_default_str();
   on_run(command, [o] { return run(*o); });
 }
