@@ -24,8 +24,14 @@ class Checker {
   explicit Checker(Workbench& bench) : bench_(bench), model_(bench.result.model) {}
 
   void run() {
+    for (const auto& [id, element] : model_.elements) references(element);
+    // What follows looks through all bases of an interface: with a circle or a chain without end
+    // among them it would mean nothing, and take long to say so.
+    const size_t errors = bench_.result.errors.size();
+    for (const DescendantFact& fact : descendants())
+      if (!fact.import_properties.empty()) descend(fact);
+    if (bench_.result.errors.size() > errors) return;
     for (const auto& [id, element] : model_.elements) {
-      references(element);
       unique_names(element);
       for (const std::string_view cotype : element.cotypes)
         for (std::string_view one = cotype; !one.empty();) {
@@ -34,7 +40,8 @@ class Checker {
           one = fact ? fact->parent : std::string_view();
         }
     }
-    for (const DescendantFact& fact : descendants()) descend(fact);
+    for (const DescendantFact& fact : descendants())
+      if (fact.import_properties.empty()) descend(fact);
   }
 
  private:
@@ -267,20 +274,19 @@ class Checker {
 
   struct Reach {
     int64_t depth = 0, count = 0;
-    bool excluded = false;
+    bool excluded = false, recursive = false;
   };
   struct Walk {
     const DescendantFact& fact;
     std::map<std::string, Reach, std::less<>> known;
     Names path;
-    bool recursive = false;
   };
 
   void descend(const DescendantFact& fact) {
     if (fact.root != fact.defining && fact.defining == "ComplexSchema") return;  // said of the base
     const ClassFact* root = find_class(fact.root, fact.version);
     if (!root) return;
-    Walk walk{fact, {}, {}, false};
+    Walk walk{fact, {}, {}};
     for (const auto& [id, element] : model_.elements) {
       if (element.version != fact.version || !has_word(root->concrete_subclasses, element.type))
         continue;
@@ -288,12 +294,11 @@ class Checker {
         datatypes(element, fact);
         continue;
       }
-      walk.recursive = false;
       const Reach reach = reach_of(walk, element, 0);
       const int64_t depth_max = fact.depth_max[element.limits];
       const int64_t count_max = fact.count_max[element.limits];
       const std::string kind = fact.narrow ? "Narrow" : "Wide";
-      if (walk.recursive && !fact.allow_self)
+      if (reach.recursive && !fact.allow_self)
         complain("recursiveStructure" + kind, element, fact.properties);
       else if (depth_max >= 0 && reach.depth > depth_max)
         complain("excessiveDepth" + kind, element, fact.properties);
@@ -307,44 +312,36 @@ class Checker {
     if (const auto known = walk.known.find(element.id); known != walk.known.end())
       return known->second;
     if (level > 2000 || !walk.path.insert(element.id).second) {
-      walk.recursive = true;
-      return {};
+      Reach circle;
+      circle.recursive = true;
+      return circle;
     }
     Reach reach;
-    bool complete = true;
     for (const auto& [property, links] : element.objects) {
       const bool listed = has_word(walk.fact.properties, property);
       if (walk.fact.narrow && !listed) continue;
-      for (const Link& link : links) complete &= step(walk, link, listed, level, reach);
+      for (const Link& link : links) step(walk, link, listed, level, reach);
     }
     // An interface has the contents of its bases too.
     if (element.type == "Interface" && has_word(walk.fact.properties, "contents"))
       for (const Element* base : model_.lineage(element.id))
         if (const auto links = base->objects.find("contents");
             base != &element && links != base->objects.end())
-          for (const Link& link : links->second) complete &= step(walk, link, true, level, reach);
+          for (const Link& link : links->second) step(walk, link, true, level, reach);
     walk.path.erase(element.id);
-    if (complete) walk.known.emplace(element.id, reach);
+    walk.known.emplace(element.id, reach);
     return reach;
   }
 
-  // One link of the walk, added to `reach`; false: a circle was met, so `reach` is not the whole.
-  bool step(Walk& walk, const Link& link, bool listed, int level, Reach& reach) {
+  // One link of the walk, added to `reach`.
+  void step(Walk& walk, const Link& link, bool listed, int level, Reach& reach) {
     const Element* child = model_.find(link.id);
-    Reach inner;
-    bool complete = true;
-    if (child) {
-      const bool before = walk.recursive;
-      walk.recursive = false;
-      inner = reach_of(walk, *child, level + 1);
-      complete = !walk.recursive;
-      walk.recursive |= before;
-    }
+    const Reach inner = child ? reach_of(walk, *child, level + 1) : Reach();
+    reach.recursive |= inner.recursive;
     reach.depth = std::max(reach.depth, inner.depth + (listed ? 1 : 0));
     reach.count = std::min<int64_t>(reach.count + inner.count + (listed ? 1 : 0), INT32_MAX);
     reach.excluded |= inner.excluded || (child && !walk.fact.exclude_type.empty() &&
                                          child->type == walk.fact.exclude_type);
-    return complete;
   }
 
   void datatypes(const Element& element, const DescendantFact& fact) {

@@ -131,9 +131,10 @@ int Model::version_of(std::string_view id) const {
 
 std::vector<const Element*> Model::lineage(std::string_view interface) const {
   std::vector<const Element*> all;
+  std::set<const Element*> seen;
   const auto add = [&](std::string_view id) {
     const Element* one = find(id);
-    if (one && std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+    if (one && seen.insert(one).second) all.push_back(one);
   };
   add(interface);
   for (size_t i = 0; i < all.size() && all.size() < 2000; ++i)
