@@ -67,9 +67,11 @@ using Status = Result<void>;
   } while (false)
 
 /// TRY_ASSIGN(auto x, f()): the value, or the error to the caller.
+// NOLINTBEGIN(bugprone-macro-parentheses): `target` declares, which parentheses would forbid
 #define TRY_ASSIGN(target, expression) \
   TRY_ASSIGN_(PENSTOCK_CONCAT(try_value_, __LINE__), target, expression)
 #define TRY_ASSIGN_(temporary, target, expression)                                          \
   auto temporary = (expression);                                                            \
   if (!temporary) return ::tl::unexpected<::penstock::Error>(std::move(temporary).error()); \
   target = *std::move(temporary)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -78,7 +78,8 @@ void Broker::on_bytes(ConnectionId id, ByteView bytes) {
   c->last_heard_us = host_.monotonic_us();
   if (c->partial.empty()) {
     const size_t used = take_packets(*c, bytes);
-    if ((c = find(id)) == nullptr || c->state == Connection::State::kClosed) return;
+    c = find(id);
+    if (!c || c->state == Connection::State::kClosed) return;
     c->partial.assign(bytes.begin() + static_cast<ptrdiff_t>(used), bytes.end());
     return;
   }
@@ -90,8 +91,8 @@ void Broker::on_bytes(ConnectionId id, ByteView bytes) {
   // Taken out while packets are handled: one of them may end the connection.
   Bytes whole = std::exchange(c->partial, {});
   const size_t used = take_packets(*c, whole);
-  if ((c = find(id)) == nullptr || c->state == Connection::State::kClosed || used == whole.size())
-    return;
+  c = find(id);
+  if (!c || c->state == Connection::State::kClosed || used == whole.size()) return;
   whole.erase(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(used));
   c->partial = std::move(whole);
 }
@@ -441,7 +442,8 @@ void Broker::on_authenticated(ConnectionId id,
   if (c->partial.empty()) return;
   Bytes whole = std::exchange(c->partial, {});
   const size_t used = take_packets(*c, whole);
-  if ((c = find(id)) == nullptr || c->state == Connection::State::kClosed) return;
+  c = find(id);
+  if (!c || c->state == Connection::State::kClosed) return;
   c->partial.assign(whole.begin() + static_cast<ptrdiff_t>(used), whole.end());
 }
 
@@ -501,6 +503,7 @@ void Broker::on_tick() {
 
 void Broker::on_stop() {
   std::vector<ConnectionId> open;
+  open.reserve(connections_.size());
   for (const auto& [id, c] : connections_) open.push_back(c->id);
   for (const ConnectionId id : open)
     if (Connection* c = find(id)) {
