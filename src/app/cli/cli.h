@@ -63,6 +63,7 @@ void add_device(CLI::App& root);
 void add_doctor(CLI::App& root);
 void add_journal(CLI::App& root);
 void add_model(CLI::App& root);
+void add_model_check(CLI::App& model);  ///< subcommands of model that need no server
 void add_query(CLI::App& root);
 void add_replay(CLI::App& root);
 void add_rule(CLI::App& root);

@@ -95,6 +95,7 @@ void add_model(CLI::App& root) {
                  });
   for (auto* command : {show, remove})
     command->add_option("dtmi", *dtmi, "Such as dtmi:penstock:ScrewCompressor;1")->required();
+  add_model_check(*group);
 }
 
 }  // namespace penstock::app::cli

@@ -48,6 +48,8 @@ constexpr Advice kAdvice[] = {
     {"missingType", "The element has no @type", "Say what it is with \"@type\""},
     {"missingMaterialType", "The @type names no DTDL class", "Add one, as \"Telemetry\""},
     {"multipleMaterialTypes", "The @type names two DTDL classes", "Keep one of them"},
+    {"badDtmiOrTerm", "The value is neither a known name nor a DTMI",
+     "Correct the name, or write the DTMI of an element"},
     {"badType", "The element is of a class that cannot stand here",
      "Use a class that this property takes"},
     {"type", "A type is not known here", "Correct it, or add the context that defines it"},
