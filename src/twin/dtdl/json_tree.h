@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace penstock::twin::dtdl {
+
+struct JsonMember;
 
 struct JsonNode {
   enum class Kind : uint8_t { kNull, kFalse, kTrue, kNumber, kString, kArray, kObject };
@@ -18,7 +19,7 @@ struct JsonNode {
   size_t begin = 0, end = 0;  ///< bytes of the document
   std::string text;           ///< a string's content; a number as it was written
   std::vector<JsonNode> items;
-  std::vector<std::pair<std::string, JsonNode>> members;  ///< in order, repeated names too
+  std::vector<JsonMember> members;  ///< in order, repeated names too
 
   [[nodiscard]] bool is_string() const { return kind == Kind::kString; }
   [[nodiscard]] bool is_number() const { return kind == Kind::kNumber; }
@@ -27,6 +28,11 @@ struct JsonNode {
   [[nodiscard]] bool is_object() const { return kind == Kind::kObject; }
   [[nodiscard]] bool is_null() const { return kind == Kind::kNull; }
   [[nodiscard]] const JsonNode* find(std::string_view name) const;
+};
+
+struct JsonMember {
+  std::string first;
+  JsonNode second;
 };
 
 /// Lines and columns count from 1; a column is a byte.
