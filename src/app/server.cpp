@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "api/access/access_control.h"
 #include "api/api_server.h"
@@ -128,6 +129,7 @@ Status check_options(const ServerOptions& o) {
 Status Server::Impl::open_registry() {
   const std::string& data = options.data_directory;
   TRY(files.create_directories(data));
+  ::chmod(data.c_str(), 0700);  // what devices sent is nobody else's business
   if (auto taken = files.lock(data + "/lock"); taken) {
     lock = std::move(*taken);
   } else {
