@@ -9,12 +9,24 @@
 
 namespace penstock::app {
 
+namespace {
+
+// Paho's own errors are negative; the others are MQTT 5 reason codes (2.4).
+std::string reason(int code) {
+  const char* text = code < 0 ? MQTTAsync_strerror(code)
+                              : MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(code));
+  return text ? text : "reason " + std::to_string(code);
+}
+
+}  // namespace
+
 struct DevicePublisher::Impl {
   DevicePublisherOptions options;
   MQTTAsync client = nullptr;
   std::mutex mutex;
   std::condition_variable changed;
   int outstanding = 0;
+  Outcome outcome;
   bool connected = false;
   bool failed = false;
   std::string why;
@@ -36,12 +48,23 @@ struct DevicePublisher::Impl {
   void refuse(int code, const char* message) {
     const std::lock_guard lock(mutex);
     failed = true;
-    why = message ? message : "code " + std::to_string(code);
+    why = code > 0 && options.mqtt5 ? reason(code) : message ? message : reason(code);
     changed.notify_all();
   }
-  void settle() {
+  void acknowledge() {
     const std::lock_guard lock(mutex);
     --outstanding;
+    ++outcome.acknowledged;
+    changed.notify_all();
+  }
+  void refuse_publish(int code) {
+    const std::lock_guard lock(mutex);
+    --outstanding;
+    if (outcome.refused++ == 0) {
+      outcome.why_refused = reason(code);
+      log_warning("device", "{}: a publish was refused: {}; only the first is told here",
+                  options.device, outcome.why_refused);
+    }
     changed.notify_all();
   }
 
@@ -142,23 +165,25 @@ Status DevicePublisher::publish(const std::string& topic, const std::string& pay
   response.context = impl_.get();
   if (impl_->options.mqtt5) {
     response.onSuccess5 = [](void* self, MQTTAsync_successData5*) {
-      static_cast<Impl*>(self)->settle();
+      static_cast<Impl*>(self)->acknowledge();
     };
     response.onFailure5 = [](void* self, MQTTAsync_failureData5* data) {
-      log_warning("device", "a publish was refused: reason {}", static_cast<int>(data->reasonCode));
-      static_cast<Impl*>(self)->settle();
+      const bool answered = data && data->reasonCode != MQTTREASONCODE_SUCCESS;
+      static_cast<Impl*>(self)->refuse_publish(answered ? static_cast<int>(data->reasonCode)
+                                               : data   ? data->code
+                                                        : MQTTASYNC_FAILURE);
     };
   } else {
     response.onSuccess = [](void* self, MQTTAsync_successData*) {
-      static_cast<Impl*>(self)->settle();
+      static_cast<Impl*>(self)->acknowledge();
     };
-    response.onFailure = [](void* self, MQTTAsync_failureData*) {
-      static_cast<Impl*>(self)->settle();
+    response.onFailure = [](void* self, MQTTAsync_failureData* data) {
+      static_cast<Impl*>(self)->refuse_publish(data ? data->code : MQTTASYNC_FAILURE);
     };
   }
   if (const int code = MQTTAsync_sendMessage(impl_->client, topic.c_str(), &message, &response);
       code != MQTTASYNC_SUCCESS) {
-    impl_->settle();
+    impl_->refuse_publish(code);
     return fail(ErrorCode::kUnavailable, std::string("publish failed: ") + MQTTAsync_strerror(code),
                 topic);
   }
@@ -173,6 +198,11 @@ Status DevicePublisher::flush(int timeout_ms) {
                 std::to_string(impl_->outstanding) + " messages were not acknowledged in time",
                 impl_->options.device);
   return {};
+}
+
+DevicePublisher::Outcome DevicePublisher::outcome() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->outcome;
 }
 
 Status DevicePublisher::on_command(

@@ -2,6 +2,7 @@
 // An MQTT device as a customer would write it: on Paho's client, a library that is not ours. Used
 // by the simulator and replay, which so test the endpoint from outside.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,8 +31,13 @@ class DevicePublisher {
 
   /// Waits while the window is full. The message is acknowledged later; see flush().
   Status publish(const std::string& topic, const std::string& payload);
-  /// Until everything is acknowledged.
+  /// Until every publish is answered: acknowledged or refused.
   Status flush(int timeout_ms);
+  struct Outcome {
+    uint64_t acknowledged = 0, refused = 0;  ///< publishes
+    std::string why_refused;                 ///< of the first
+  };
+  Outcome outcome() const;
   /// Commands: called from Paho's thread with topic and payload.
   Status on_command(std::function<void(const std::string& topic, const std::string& payload)> take);
 

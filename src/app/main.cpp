@@ -25,7 +25,10 @@ int main(int argc, char** argv) {
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // CLI11's way to say so
-    return root.exit(error) == 0 ? 0 : 2;
+    if (root.exit(error) == 0) return 0;
+    if (const auto hint = cli::did_you_mean(root, {argv + 1, argv + argc}); !hint.empty())
+      fmt::print(stderr, "{}\n", hint);
+    return 2;
   }
   return cli::exit_code;
 }

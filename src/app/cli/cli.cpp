@@ -1,5 +1,6 @@
 #include "app/cli/cli.h"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 
@@ -14,7 +15,50 @@ namespace penstock::app::cli {
 int exit_code = 0;
 
 namespace {
+
+constexpr size_t kNear = 2;  // edits
+
 std::atomic<bool> interrupt_seen{false};
+
+// Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i)
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        cost[i][j] = i + j;
+        continue;
+      }
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1,
+                             cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+    }
+  return cost[a.size()][b.size()];
+}
+
+}  // namespace
+
+std::string did_you_mean(const CLI::App& root, const std::vector<std::string>& words) {
+  const CLI::App* at = &root;
+  std::string path;
+  for (const std::string& word : words) {
+    const auto commands =
+        at->get_subcommands([](const CLI::App* one) { return !one->get_name().empty(); });
+    if (commands.empty() || word.starts_with('-') || word.size() > 64) return {};
+    const CLI::App* nearest = nullptr;
+    size_t distance = kNear + 1;
+    for (const CLI::App* one : commands)
+      if (const size_t d = edit_distance(word, one->get_name()); d < distance) {
+        nearest = one;
+        distance = d;
+      }
+    if (!nearest) return {};
+    path += " " + nearest->get_name();
+    if (distance > 0) return "did you mean penstock" + path + "?";
+    at = nearest;
+  }
+  return {};
 }
 
 void on_run(CLI::App* command, std::function<Status()> work) {

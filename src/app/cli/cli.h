@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -19,6 +20,10 @@ extern int exit_code;
 /// Runs `work` when `command` is chosen; prints an error as "penstock: …" to standard error and
 /// sets exit_code.
 void on_run(CLI::App* command, std::function<Status()> work);
+
+/// The command that a mistyped word among `words` most likely means, as "did you mean …?"; empty
+/// where no word is near one.
+std::string did_you_mean(const CLI::App& root, const std::vector<std::string>& words);
 
 /// --server, --token: which Penstock a command speaks to, and as whom. The token of the local
 /// administrator is read from the data folder where none is given.

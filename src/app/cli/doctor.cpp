@@ -1,7 +1,11 @@
 // penstock doctor: looks at an installation and says what to do.
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -22,6 +26,7 @@ namespace {
 struct DoctorOptions {
   ServerOption server;
   std::string web = "web/dist";
+  std::string mqtt = "127.0.0.1:1883";
   bool deep = false, json = false;
 };
 
@@ -113,6 +118,53 @@ void look_at_data(const DoctorOptions& o, Findings& out) {
                  journal->whole() ? "every checksum fits" : journal->damage.front().text()});
 }
 
+// The process that listens at a TCP port, from /proc (see proc_pid_fd(5)); empty where nobody does.
+std::string listener_of(uint16_t port) {
+  std::set<std::string> sockets;  // what a descriptor's link says
+  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    std::ifstream lines(table);
+    std::string line;
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::string number, local, remote, state, skip, inode;
+      words >> number >> local >> remote >> state >> skip >> skip >> skip >> skip >> skip >> inode;
+      if (state == "0A" && local.ends_with(fmt::format(":{:04X}", port)))
+        sockets.insert("socket:[" + inode + "]");
+    }
+  }
+  if (sockets.empty()) return {};
+  std::error_code ignored;
+  for (const auto& process : std::filesystem::directory_iterator("/proc", ignored)) {
+    const std::string pid = process.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    for (const auto& descriptor :
+         std::filesystem::directory_iterator(process.path() / "fd", ignored)) {
+      if (!sockets.contains(std::filesystem::read_symlink(descriptor.path(), ignored))) continue;
+      std::string name;
+      std::ifstream(process.path() / "comm") >> name;
+      return fmt::format("{}, process {}", name, pid);
+    }
+  }
+  return "a process of another user";
+}
+
+void look_at_ports(const DoctorOptions& o, Findings& out) {
+  const auto port_in = [](const std::string& address) {
+    const size_t colon = address.rfind(':');
+    return colon == std::string::npos ? 0 : std::atoi(address.c_str() + colon + 1);
+  };
+  for (const auto& [what, address] :
+       {std::pair{"HTTP port", o.server.url}, {"MQTT port", o.mqtt}}) {
+    const int port = port_in(address);
+    if (port <= 0 || port > 65'535) continue;
+    const std::string who = listener_of(static_cast<uint16_t>(port));
+    out.push_back({what, who.empty() ? Level::kGood : Level::kWarning,
+                   who.empty()
+                       ? fmt::format("{} is free", port)
+                       : fmt::format("{} is taken by {}: end it, or serve on another", port, who)});
+  }
+}
+
 void look_at_server(const DoctorOptions& o, Findings& out) {
   const auto http = HttpClient::create(o.server.url, o.server.token);
   if (!http) {
@@ -125,6 +177,7 @@ void look_at_server(const DoctorOptions& o, Findings& out) {
     out.push_back({"server", Level::kWarning,
                    "nothing answers at " + o.server.url + ": start it with penstock serve (" +
                        health.error().message + ")"});
+    look_at_ports(o, out);
     return;
   }
   out.push_back({"server", Level::kGood,
@@ -174,6 +227,8 @@ void add_doctor(CLI::App& root) {
   auto o = std::make_shared<DoctorOptions>();
   o->server.add_to(command);
   command->add_option("--web", o->web, "Folder of the built page")->capture_default_str();
+  command->add_option("--mqtt", o->mqtt, "Address that MQTT is to be served at")
+      ->capture_default_str();
   command->add_flag("--deep", o->deep, "Read the whole journal too");
   command->add_flag("--json", o->json, "One JSON line");
   on_run(command, [o] { return run(*o); });

@@ -254,8 +254,7 @@ class Replay {
     for (size_t i = 0; i < o_.files.size() && !interrupted(); ++i) TRY(send(o_.files[i], plans[i]));
     for (auto& [name, publisher] : publishers_) TRY(publisher.flush(60'000));
     progress_.reset();
-    report();
-    return {};
+    return report();
   }
 
  private:
@@ -350,22 +349,36 @@ class Replay {
     if (++wrong_ <= kWrongRowsShown) fmt::print(stderr, "left out: {}\n", error.text());
   }
 
-  void report() const {
+  Status report() const {
     const double seconds = static_cast<double>(system_clock().monotonic_us() - began_us_) / 1e6;
+    DevicePublisher::Outcome sum;
+    for (const auto& [name, publisher] : publishers_) {
+      const DevicePublisher::Outcome one = publisher.outcome();
+      sum.acknowledged += one.acknowledged;
+      sum.refused += one.refused;
+      if (sum.why_refused.empty()) sum.why_refused = one.why_refused;
+    }
     if (o_.json) {
       fmt::print("{}\n", Json{{"rows", rows_},
                               {"samples", samples_},
                               {"devices", publishers_.size()},
+                              {"acknowledged", sum.acknowledged},
+                              {"refused", sum.refused},
                               {"left_out", wrong_},
                               {"seconds", seconds},
-                              {"complete", !interrupted()}}
+                              {"complete", !interrupted() && sum.refused == 0}}
                              .dump());
-      return;
+    } else {
+      fmt::print("{} of {} rows ({} samples) of {} devices acknowledged in {:.1f} s",
+                 sum.acknowledged, rows_, samples_, publishers_.size(), seconds);
+      if (wrong_ > 0) fmt::print("; {} rows left out", wrong_);
+      fmt::print("\n");
     }
-    fmt::print("{} rows, {} samples of {} devices acknowledged in {:.1f} s", rows_, samples_,
-               publishers_.size(), seconds);
-    if (wrong_ > 0) fmt::print("; {} rows left out", wrong_);
-    fmt::print("\n");
+    if (sum.refused > 0)
+      return fail(ErrorCode::kUnavailable,
+                  fmt::format("the server refused {} of {} rows and did not store them: {}",
+                              sum.refused, rows_, sum.why_refused));
+    return {};
   }
 
   const ReplayOptions& o_;

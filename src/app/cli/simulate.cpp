@@ -231,7 +231,14 @@ Status run(const SimulateOptions& o) {
                                     message_json(machine.compressor.now(), readings)));
     }
   }
-  for (Machine& machine : machines) TRY(machine.publisher.flush(10'000));
+  uint64_t refused = 0;
+  for (Machine& machine : machines) {
+    TRY(machine.publisher.flush(10'000));
+    refused += machine.publisher.outcome().refused;
+  }
+  if (refused > 0)
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("the server refused {} messages and did not store them", refused));
   return {};
 }
 
