@@ -68,8 +68,9 @@ Result<std::vector<User>> read_users(Session& session, std::string_view where,
   std::vector<User> users;
   TRY((session.each<UserId, std::string, std::string, std::string, std::string, bool, Timestamp,
                     Timestamp, Timestamp>(
-      [&](UserId id, std::string name, std::string email, std::string role, std::string hash,
-          bool disabled, Timestamp locked, Timestamp created, Timestamp login) {
+      [&](UserId id, std::string name, std::string email, const std::string& role,
+          const std::string& hash, bool disabled, Timestamp locked, Timestamp created,
+          Timestamp login) {
         User user;
         user.id = id;
         user.name = std::move(name);
@@ -220,7 +221,7 @@ Result<std::optional<std::string>> AccessControl::make_setup_link() {
 }
 
 Result<std::string> AccessControl::make_link(Session& session, UserId user) {
-  const std::string token = random_.hex(32);
+  std::string token = random_.hex(32);
   TRY(session.run("DELETE FROM access_link WHERE user_id = ?", user));
   TRY(session.run(
       "INSERT INTO access_link (organisation_id, token_hash, user_id, expires_at) "
@@ -644,8 +645,8 @@ Result<std::vector<ApiToken>> AccessControl::tokens(std::optional<UserId> of, ui
     std::vector<ApiToken> out;
     TRY((session.each<uint64_t, UserId, std::string, std::string, std::string, Timestamp, Timestamp,
                       Timestamp>(
-        [&](uint64_t id, UserId user, std::string user_name, std::string name, std::string role,
-            Timestamp created, Timestamp expires, Timestamp used) {
+        [&](uint64_t id, UserId user, std::string user_name, std::string name,
+            const std::string& role, Timestamp created, Timestamp expires, Timestamp used) {
           out.push_back({id, user, std::move(user_name), std::move(name),
                          parse_role(role).value_or(Role::kTechnician), created, expires, used});
         },

@@ -103,8 +103,9 @@ std::string_view title_of(ErrorCode code) {
   return "Internal error";
 }
 
-Response make_problem(int status, std::string_view code, std::string_view title, std::string detail,
-                      std::string_view about, std::string_view request_id) {
+Response make_problem(int status, std::string_view code, std::string_view title,
+                      std::string_view detail, std::string_view about,
+                      std::string_view request_id) {
   Json body = {{"type", "urn:penstock:problem:" + std::string(code)},
                {"title", title},
                {"status", status},
@@ -296,9 +297,9 @@ Response problem(const Error& error, std::string_view request_id) {
   return response;
 }
 
-Response problem(int status, std::string_view code, std::string detail,
+Response problem(int status, std::string_view code, std::string_view detail,
                  std::string_view request_id) {
-  return make_problem(status, code, reason_phrase(status), std::move(detail), {}, request_id);
+  return make_problem(status, code, reason_phrase(status), detail, {}, request_id);
 }
 
 bool valid_utf8(std::string_view text) {

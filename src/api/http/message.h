@@ -86,7 +86,7 @@ Result<std::unique_ptr<BodySource>> open_file_body(const std::string& path, bool
 /// problem+json (RFC 9457) of an error; the status follows from its code.
 Response problem(const Error& error, std::string_view request_id);
 /// Where HTTP has a status that no ErrorCode stands for: 405, 412, 413, 431.
-Response problem(int status, std::string_view code, std::string detail,
+Response problem(int status, std::string_view code, std::string_view detail,
                  std::string_view request_id);
 int http_status(ErrorCode code);
 std::string_view reason_phrase(int status);

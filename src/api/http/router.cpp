@@ -40,7 +40,7 @@ int match(const std::vector<std::string>& pattern, const std::vector<std::string
 const std::string& Call::parameter(std::string_view field) const {
   for (const auto& [key, value] : path)
     if (key == field) return value;
-  CHECK(!"the route has no such parameter");
+  CHECK(false && "the route has no such parameter");
   __builtin_unreachable();
 }
 

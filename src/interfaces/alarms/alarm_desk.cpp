@@ -466,7 +466,7 @@ Result<AlarmItem> AlarmDesk::acknowledge(OrganisationId organisation, AlarmId id
                                          std::string_view who, std::string_view note) {
   const std::lock_guard one_change(write_mutex_);
   bool acted = false;
-  TRY_ASSIGN(const AlarmItem alarm, registry_.write([&](Session& session) -> Result<AlarmItem> {
+  TRY_ASSIGN(AlarmItem alarm, registry_.write([&](Session& session) -> Result<AlarmItem> {
     TRY_ASSIGN(AlarmItem now, read_one(session, organisation, id));
     acted = now.state == AlarmState::kActive || now.state == AlarmState::kCleared;
     if (!acted) return now;  // somebody was first: what is asked for holds already
@@ -495,7 +495,7 @@ Result<AlarmItem> AlarmDesk::acknowledge(OrganisationId organisation, AlarmId id
 
 Result<AlarmItem> AlarmDesk::add_note(OrganisationId organisation, AlarmId id, std::string_view who,
                                       std::string_view text) {
-  TRY_ASSIGN(const AlarmItem alarm, registry_.write([&](Session& session) -> Result<AlarmItem> {
+  TRY_ASSIGN(AlarmItem alarm, registry_.write([&](Session& session) -> Result<AlarmItem> {
     TRY_ASSIGN(const AlarmItem before, read_one(session, organisation, id));
     TRY(note_event(session, before, clock_.now(), who, "note", text));
     return read_one(session, organisation, id);

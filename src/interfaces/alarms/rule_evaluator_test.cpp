@@ -16,8 +16,6 @@ using stream::Quality;
 using stream::Sample;
 using stream::Signal;
 
-constexpr int64_t kSecond = 1'000'000;
-
 struct Heard : stream::SignalSink {
   std::vector<Signal> all;
   void emit(const Signal& signal) override { all.push_back(signal); }
