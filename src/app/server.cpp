@@ -198,6 +198,7 @@ Status Server::Impl::open_stream() {
   limits.connections_max = options.connections_max;
   interop::mqtt::BrokerLimits broker_limits;
   broker_limits.packet_size_max = options.packet_bytes_max;
+  broker_limits.keep_alive_max_s = options.keep_alive_max_s;
   std::vector<MqttEndpoint*> all;
   for (uint32_t i = 0; i < pipeline->shards(); ++i) {
     stream::Shard& shard = pipeline->shard(i);

@@ -27,6 +27,7 @@ struct ServerOptions {
   Duration keep_samples, keep_rollups;  ///< how long history keeps them; 0: for ever
   bool parquet_days = false;  ///< each whole UTC day as a file in history/parquet, an hour after it
   uint64_t packet_bytes_max = 1ULL << 20;
+  uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   Duration checkpoint_interval = Duration::seconds(30);
 };

@@ -443,11 +443,11 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   }
 
   /// Answers what could not be read, and closes: the rest of the stream cannot be understood.
-  void refuse(int status, std::string_view code, std::string detail) {
+  void refuse(int status, std::string_view code, std::string_view detail) {
     keep_alive_ = false;
     version_ = 11;
     started_us_ = system_clock().monotonic_us();
-    respond(problem(status, code, std::move(detail), request_.id));
+    respond(problem(status, code, detail, request_.id));
   }
 
   /// Fills request_; false when it was refused already.

@@ -131,6 +131,11 @@ void add_serve(CLI::App& root) {
   command->add_option("--packet-bytes-max", o->server.packet_bytes_max, "Largest MQTT packet")
       ->capture_default_str();
   command
+      ->add_option("--keep-alive-max", o->server.keep_alive_max_s,
+                   "Longest MQTT keep alive, seconds; clients that ask for more are told")
+      ->check(CLI::Range(1, 65'535))
+      ->capture_default_str();
+  command
       ->add_option("--connections-max", o->server.connections_max, "MQTT connections a shard takes")
       ->capture_default_str();
   command->add_option("--history-memory-bytes", o->server.history_memory_bytes, "DuckDB's memory")

@@ -324,8 +324,7 @@ void Broker::on_connect(Connection& c, const Frame& frame) {
   c.alias_maximum = std::min(p.topic_alias_maximum.value_or(0), limits_.topic_alias_maximum);
   c.problem_information = p.request_problem_information.value_or(1) != 0;
   c.keep_alive_s = packet.keep_alive_s;
-  if (packet.version == 5 && (c.keep_alive_s == 0 || c.keep_alive_s > limits_.keep_alive_max_s) &&
-      limits_.keep_alive_max_s > 0 && c.keep_alive_s > limits_.keep_alive_max_s) {
+  if (packet.version == 5 && c.keep_alive_s > limits_.keep_alive_max_s) {
     c.keep_alive_s = limits_.keep_alive_max_s;
     c.keep_alive_set = true;
   }
