@@ -195,7 +195,6 @@ class HistoryWriter {
   bool stopping_ = false;
   Timestamp newest_received_;
   int64_t trimmed_at_us_ = 0;
-  int64_t retry_at_us_ = 0;
   int64_t compact_at_us_ = 0;
   Duration retry_wait_;
   std::thread thread_;

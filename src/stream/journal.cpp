@@ -156,7 +156,7 @@ class JournalImpl final : public Journal {
   void give_up_on(const Error& error);
   bool try_to_resume();
   bool drop_unacknowledged_segments();
-  void recycle(RecentPtr committed);
+  void recycle(const RecentPtr& committed);
   void set_state(JournalState state, std::string detail);
 
   FileSystem& files_;
@@ -416,7 +416,7 @@ void JournalImpl::commit(std::vector<Submitted>& group) {
     }
     while (recent_bytes_ > options_.recent_bytes_max && recent_.size() > 1) {
       recent_bytes_ -= recent_.front()->batch->bytes().size();
-      recycle(std::move(recent_.front()));
+      recycle(recent_.front());
       recent_.pop_front();
     }
     durable_.store(end_, std::memory_order_release);
@@ -438,7 +438,7 @@ void JournalImpl::commit(std::vector<Submitted>& group) {
   }
 }
 
-void JournalImpl::recycle(RecentPtr recent) {
+void JournalImpl::recycle(const RecentPtr& recent) {
   if (recent.use_count() != 1) return;  // a reader is in it
   recent->batch->clear();
   const std::lock_guard lock(pool_mutex_);

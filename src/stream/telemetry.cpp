@@ -316,8 +316,9 @@ DecodeOutcome TelemetryDecoder::decode(std::string_view payload, const DeviceCon
     error = document.get_array().get(array);
     for (auto entry : array) {
       od::object object;
-      if (error || (error = entry.get_object().get(object))) break;
-      if ((error = d.message(object)) || d.stopped) break;
+      if (!error) error = entry.get_object().get(object);
+      if (!error) error = d.message(object);
+      if (error || d.stopped) break;
     }
     if (error == simdjson::INCORRECT_TYPE) {
       error = simdjson::SUCCESS;

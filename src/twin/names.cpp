@@ -80,7 +80,7 @@ Status check_time_zone(std::string_view name) {
     try {
       (void)date::locate_zone(name);
       return {};
-    } catch (const std::runtime_error&) {
+    } catch (const std::runtime_error&) {  // its way to say that there is none: told below
     }
   }
   return fail(

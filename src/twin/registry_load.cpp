@@ -76,8 +76,8 @@ Status load_twin_rows(Session& session, const State& state, Twins& twins) {
   TRY((session.each<OrganisationId, TwinId, SiteId, std::string, std::string, std::string, TwinId,
                     std::string, Timestamp, Timestamp>(
       [&](OrganisationId organisation, TwinId id, SiteId site, std::string name,
-          std::string display_name, std::string model, TwinId parent, std::string labels,
-          Timestamp created_at, Timestamp updated_at) {
+          std::string display_name, const std::string& model, TwinId parent,
+          const std::string& labels, Timestamp created_at, Timestamp updated_at) {
         TwinRecord twin;
         twin.id = id;
         twin.organisation = organisation;
@@ -118,7 +118,8 @@ Status load_devices(Session& session, std::vector<DeviceRecord>& devices, ByText
   return session.each<OrganisationId, std::string, TwinId, bool, int64_t, std::string, std::string,
                       Timestamp>(
       [&](OrganisationId organisation, std::string name, TwinId twin, bool enabled,
-          int64_t stale_after_ms, std::string bindings, std::string grants, Timestamp created_at) {
+          int64_t stale_after_ms, const std::string& bindings, const std::string& grants,
+          Timestamp created_at) {
         DeviceRecord device;
         device.organisation = organisation;
         device.twin = twin;
@@ -142,7 +143,7 @@ Status load_join_tokens(Session& session, State& state) {
   return session.each<OrganisationId, uint32_t, SiteId, std::string, std::string, Timestamp,
                       Timestamp>(
       [&](OrganisationId organisation, uint32_t id, SiteId site, std::string name,
-          std::string secret, Timestamp created_at, Timestamp expires_at) {
+          const std::string& secret, Timestamp created_at, Timestamp expires_at) {
         state.put(std::make_shared<const JoinTokenRecord>(JoinTokenRecord{
                       id, organisation, site, std::move(name), created_at, expires_at}),
                   secret);

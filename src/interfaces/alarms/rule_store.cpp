@@ -104,7 +104,7 @@ Status RuleStore::load() {
     Status wrong;
     TRY((session.each<OrganisationId, RuleId, bool, uint32_t, std::string>(
         [&](OrganisationId organisation, RuleId id, bool detector, uint32_t version,
-            std::string text) {
+            const std::string& text) {
           const auto document = parse_json(text);
           if (!document || !document->is_object()) {
             wrong = fail(ErrorCode::kCorrupt, "a stored rule cannot be read",

@@ -212,11 +212,11 @@ class DuckSession final : public Session {
   Status copy(RowSource& source, const std::string& path, CopyFormat format,
               const QueryEnd& end) override {
     const int64_t number = sources_.add(source, end);
-    const Status done = execute(fmt::format(
+    Status done = execute(fmt::format(
         "COPY (SELECT * FROM penstock_rows({})) TO {} {}", number, quoted(path),
         format == CopyFormat::kParquet ? "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
                                        : "(FORMAT csv, HEADER true)"));
-    const Status of_source = sources_.remove(number);
+    Status of_source = sources_.remove(number);
     if (!of_source) return of_source;  // ours says more than DuckDB's wrapping of it
     return done;
   }
