@@ -54,6 +54,11 @@ struct RecentBatch {
   JournalOffset first = 0;  // of its frame
   std::unique_ptr<Batch> batch;
   [[nodiscard]] JournalOffset end() const { return first + kFrameHeader + batch->bytes().size(); }
+  // What it costs to keep: the batches of a quiet fleet are small, and their own size matters.
+  [[nodiscard]] size_t footprint() const {
+    constexpr size_t kControlBlock = 32, kAllocations = 3 * 16;
+    return sizeof(RecentBatch) + sizeof(Batch) + kControlBlock + kAllocations + batch->capacity();
+  }
 };
 // Shared: the ring of recent batches and the readers that are in the middle of one.
 using RecentPtr = std::shared_ptr<RecentBatch>;
@@ -411,11 +416,11 @@ void JournalImpl::commit(std::vector<Submitted>& group) {
       recent->first = at;
       recent->batch = std::move(s.batch);
       at = recent->end();
-      recent_bytes_ += recent->batch->bytes().size();
+      recent_bytes_ += recent->footprint();
       recent_.push_back(std::move(recent));
     }
     while (recent_bytes_ > options_.recent_bytes_max && recent_.size() > 1) {
-      recent_bytes_ -= recent_.front()->batch->bytes().size();
+      recent_bytes_ -= recent_.front()->footprint();
       recycle(recent_.front());
       recent_.pop_front();
     }
@@ -440,6 +445,11 @@ void JournalImpl::commit(std::vector<Submitted>& group) {
 
 void JournalImpl::recycle(const RecentPtr& recent) {
   if (recent.use_count() != 1) return;  // a reader is in it
+  // One that a burst has swollen would fill the ring with air.
+  constexpr size_t kSwollen = 64 << 10;
+  if (recent->batch->capacity() > kSwollen &&
+      recent->batch->bytes().size() < recent->batch->capacity() / 8)
+    return;
   recent->batch->clear();
   const std::lock_guard lock(pool_mutex_);
   if (pool_.size() < 64) pool_.push_back(std::move(recent->batch));

@@ -36,6 +36,7 @@ class Batch {
   [[nodiscard]] bool empty() const { return records_ == 0; }
   [[nodiscard]] size_t records() const { return records_; }
   [[nodiscard]] ByteView bytes() const { return bytes_; }
+  [[nodiscard]] size_t capacity() const { return bytes_.capacity(); }
   void clear();  ///< keeps the memory
 
  private:
@@ -49,7 +50,7 @@ struct JournalOptions {
   std::string directory;
   uint64_t segment_bytes_max = 128ULL << 20;
   uint64_t batch_bytes_max = 16ULL << 20;
-  uint64_t recent_bytes_max = 32ULL << 20;  ///< committed batches kept in memory for readers
+  uint64_t recent_bytes_max = 32ULL << 20;  ///< of memory: committed batches kept for readers
   uint64_t free_bytes_min =
       64ULL << 20;  ///< below this much free disk it refuses writes, before the disk does
 };
