@@ -120,8 +120,8 @@ Error damage_error(const SegmentScan& scan, const std::string& path) {
   return {
       ErrorCode::kCorrupt,
       fmt::format("the journal is damaged at byte {} of {} (offset {}), and what lies behind it "
-                  "was acknowledged: `penstock journal verify` tells more; restore the file "
-                  "from a copy, or cut it there to lose what follows",
+                  "was acknowledged: restore the whole data folder from a backup, because history, "
+                  "alarms and checkpoints point into the journal",
                   scan.valid_bytes(), scan.file_bytes, scan.end),
       path};
 }
