@@ -6,6 +6,8 @@
 
 #include <simdjson.h>
 
+#include "stream/telemetry_plain.h"
+
 namespace penstock::stream {
 
 namespace od = simdjson::ondemand;
@@ -101,6 +103,7 @@ struct TelemetryDecoder::Impl {
   Reject store_text(const ElementConfig& element, od::value value, Sample& sample);
   Reject read_time(od::value value, Timestamp& time) const;
   simdjson::error_code message(od::object object);
+  simdjson::error_code messages(od::array array);
 };
 
 Reject TelemetryDecoder::Impl::read_time(od::value value, Timestamp& time) const {
@@ -114,11 +117,10 @@ Reject TelemetryDecoder::Impl::read_time(od::value value, Timestamp& time) const
     time = *parsed;
   } else {
     double millis = 0;
-    // Up to the year 2261; below 1971 it is almost surely seconds, which we do not guess.
-    if (type != od::json_type::number || value.get_double().get(millis) ||
-        !(millis >= 31'536'000'000.0) || millis > 9.2e15)
-      return Reject::kBadTime;
-    time = Timestamp{static_cast<int64_t>(std::llround(millis * 1000.0))};
+    if (type != od::json_type::number || value.get_double().get(millis)) return Reject::kBadTime;
+    const auto read = time_from_millis(millis);
+    if (!read) return Reject::kBadTime;
+    time = *read;
   }
   return time > received + limits.future_max ? Reject::kFutureTime : Reject::kNone;
 }
@@ -283,6 +285,21 @@ simdjson::error_code TelemetryDecoder::Impl::message(od::object object) {
   return simdjson::SUCCESS;
 }
 
+simdjson::error_code TelemetryDecoder::Impl::messages(od::array array) {
+  for (auto entry : array) {
+    od::object object;
+    const auto error = entry.get_object().get(object);
+    if (error == simdjson::INCORRECT_TYPE) {
+      stopped = true;
+      reject(Reject::kNotAnObject, "array entry");
+      return simdjson::SUCCESS;
+    }
+    if (error) return error;
+    if (const auto inner = message(object); inner || stopped) return inner;
+  }
+  return simdjson::SUCCESS;
+}
+
 TelemetryDecoder::TelemetryDecoder(DecodeLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
 TelemetryDecoder::~TelemetryDecoder() = default;
 
@@ -290,6 +307,11 @@ DecodeOutcome TelemetryDecoder::decode(std::string_view payload, const DeviceCon
                                        Timestamp received, SampleBuffer& out) {
   Impl& d = *impl_;
   const size_t samples_before = out.samples.size();
+  if (d.limits.plain_first && decode_plain(payload, device, received, d.limits, out)) {
+    DecodeOutcome outcome;
+    outcome.accepted = static_cast<uint32_t>(out.samples.size() - samples_before);
+    return outcome;
+  }
   const size_t text_before = out.text.size();
   d.device = &device;
   d.received = received;
@@ -314,17 +336,7 @@ DecodeOutcome TelemetryDecoder::decode(std::string_view payload, const DeviceCon
   } else if (!error && type == od::json_type::array) {
     od::array array;
     error = document.get_array().get(array);
-    for (auto entry : array) {
-      od::object object;
-      if (!error) error = entry.get_object().get(object);
-      if (!error) error = d.message(object);
-      if (error || d.stopped) break;
-    }
-    if (error == simdjson::INCORRECT_TYPE) {
-      error = simdjson::SUCCESS;
-      d.stopped = true;
-      d.reject(Reject::kNotAnObject, "array entry");
-    }
+    if (!error) error = d.messages(array);
   } else if (!error) {
     d.stopped = true;
     d.reject(Reject::kNotAnObject, {});

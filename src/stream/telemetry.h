@@ -44,6 +44,7 @@ struct SampleBuffer {
 struct DecodeLimits {
   size_t values_per_message_max = 100'000;
   Duration future_max = Duration::hours(24);
+  bool plain_first = true;  ///< see telemetry_plain.h; false: the general part decides alone
 };
 
 /// What a message came to. Values that are right are kept even where their neighbours are not.

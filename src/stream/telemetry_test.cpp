@@ -105,6 +105,7 @@ TEST_F(TelemetryTest, TakesNothingOfAMessageThatIsBrokenOrHasNoPlaceInTime) {
       {"{", Reject::kNotJson},
       {R"({"count":1)", Reject::kNotJson},
       {R"({"count":1}})", Reject::kNotJson},
+      {R"([{"count":1}J)", Reject::kNotJson},  // simdjson gives no array then
       {"7", Reject::kNotAnObject},
       {"\"x\"", Reject::kNotAnObject},
       {"[1]", Reject::kNotAnObject},
