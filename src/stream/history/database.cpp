@@ -307,6 +307,8 @@ class DuckDatabase final : public Database {
     set("threads", std::to_string(options.threads));
     set("memory_limit", fmt::format("{}B", options.memory_bytes_max));
     set("temp_directory", options.temporary_directory);
+    // What is in its log is in memory as well, uncompressed: 16 MB of log (the default) are 100.
+    set("wal_autocheckpoint", "4MB");
     set("autoinstall_known_extensions", "false");  // nothing is fetched behind people's backs
     set("preserve_insertion_order", "true");
     char* error = nullptr;
