@@ -1,14 +1,14 @@
 #include "base/testing/allocations.h"
 
-#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
 namespace {
-std::atomic<uint64_t> allocations{0};
+thread_local uint64_t allocations = 0;
 
 void* count_and_allocate(size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  ++allocations;
   if (void* memory = std::malloc(bytes)) return memory;
   std::abort();
 }
@@ -23,6 +23,6 @@ void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace penstock {
 
-uint64_t testing_allocations() { return allocations.load(std::memory_order_relaxed); }
+uint64_t testing_allocations() { return allocations; }
 
 }  // namespace penstock

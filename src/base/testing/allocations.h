@@ -6,7 +6,7 @@
 
 namespace penstock {
 
-/// Calls of operator new so far, all threads.
+/// Calls of operator new so far, on this thread.
 uint64_t testing_allocations();
 
 }  // namespace penstock
