@@ -380,7 +380,7 @@ void LiveHub::tail() {
     if (!*record) return;
     position_ = (*record)->next;
     if ((*record)->type != stream::RecordType::kSamples) continue;
-    if (const auto view = stream::decode_samples((*record)->body)) apply(*view);
+    if (const auto view = stream::decode_samples((*record)->body, unpacked_)) apply(*view);
   }
 }
 

@@ -81,6 +81,7 @@ class LiveHub {
   std::vector<Interest> interest_;  ///< by series, as of subscriptions_ == interest_of_
   uint64_t interest_of_ = 0;
   std::unique_ptr<stream::Journal::Reader> reader_;
+  std::vector<stream::Sample> unpacked_;  // of the record being read
   stream::JournalOffset position_ = 0;
   int64_t next_update_us_ = 0, next_heartbeat_us_ = 0, next_overview_us_ = 0;
   std::unordered_map<uint32_t, std::pair<bool, bool>> presence_;  ///< twin -> online, stale

@@ -190,7 +190,8 @@ class HistoryWriter {
   Gauge& state_gauge_;
   Counter& bad_records_;
   std::unique_ptr<Journal::Reader> reader_;
-  std::mutex mutex_;  // of reader_ against stop(), and of stopping_
+  std::vector<Sample> unpacked_;  // of the record being read
+  std::mutex mutex_;              // of reader_ against stop(), and of stopping_
   std::condition_variable stop_wanted_;
   bool stopping_ = false;
   Timestamp newest_received_;

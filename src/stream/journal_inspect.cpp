@@ -34,7 +34,8 @@ void count(const RawRecord& record, SegmentReport& report) {
   ++report.records[type_name(record.type)];
   bool good = true;
   if (record.type == RecordType::kSamples) {
-    const auto view = decode_samples(record.body);
+    std::vector<Sample> samples;
+    const auto view = decode_samples(record.body, samples);
     good = view.has_value();
     if (view) {
       report.samples += view->samples.size();

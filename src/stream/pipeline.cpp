@@ -385,13 +385,14 @@ Status Pipeline::replay(JournalOffset from, JournalOffset views_from, RecoveryRe
   report.from = std::min(from, views_from);
   TRY_ASSIGN(const auto reader, journal_.read_from(report.from));
   JournalOffset at = report.from;
+  std::vector<Sample> unpacked;
   while (true) {
     TRY_ASSIGN(const auto record, reader->next());
     if (!record) break;
     ++report.records;
     if (at >= from) {
       std::optional<SampleView> samples;
-      if (record->type == RecordType::kSamples) samples = decode_samples(record->body);
+      if (record->type == RecordType::kSamples) samples = decode_samples(record->body, unpacked);
       for (auto& shard : shards_) {
         if (samples)
           shard->replay_samples(*samples);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -17,7 +18,7 @@ namespace penstock::stream {
 /// Numbers on disk: never reuse one.
 enum class RecordType : uint8_t {
   kPadding = 0,
-  kSamples = 1,     ///< u32 count, u32 text bytes, samples (32 bytes each), text
+  kSamples = 1,     ///< packed; see encode_samples()
   kDeadLetter = 2,  ///< a rejected message with its reason
   kDiscovery = 3,   ///< a message of a device that nobody has registered
   kSignal = 4,      ///< a rule or detector changed its mind
@@ -50,9 +51,9 @@ struct Signal {
 void encode_samples(Bytes& out, const SampleView& view);
 void encode_raw(Bytes& out, const RawMessage& message);
 void encode_signal(Bytes& out, const Signal& signal);
-/// Decoders return nothing for bytes that are no such record. Views point into `body`; for samples
-/// `body` must be 8-byte aligned, as the journal delivers it.
-std::optional<SampleView> decode_samples(ByteView body);
+/// Decoders return nothing for bytes that are no such record. Views point into `body`; samples are
+/// unpacked into `into`, whose memory stays.
+std::optional<SampleView> decode_samples(ByteView body, std::vector<Sample>& into);
 std::optional<RawMessage> decode_raw(ByteView body);
 std::optional<Signal> decode_signal(ByteView body);
 

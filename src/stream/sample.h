@@ -23,7 +23,7 @@ struct TextRef {
   uint32_t length;
 };
 
-/// 32 bytes, copied byte for byte into the journal (docs/journal-format.md).
+/// 32 bytes; packed in the journal (docs/journal-format.md).
 /// Identity is (series, source_time): a second one with the same identity replaces the first.
 struct Sample {
   SeriesId series;

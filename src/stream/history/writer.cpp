@@ -129,7 +129,7 @@ Result<size_t> HistoryWriter::read_some(size_t records_max) {
       store_.pass((*record)->next);
       continue;
     }
-    const auto samples = decode_samples((*record)->body);
+    const auto samples = decode_samples((*record)->body, unpacked_);
     if (!samples) {
       bad_records_.add();
       store_.pass((*record)->next);
