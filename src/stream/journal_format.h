@@ -12,7 +12,7 @@ namespace penstock::stream::journal_format {
 
 inline constexpr uint64_t kSegmentMagic = 0x314e524a4b545350;  // "PSTKJRN1"
 inline constexpr uint32_t kFrameMagic = 0x4d415246;            // "FRAM"
-inline constexpr uint32_t kVersion = 2;  // 1: samples as in memory
+inline constexpr uint32_t kVersion = 2;                        // 1: samples as in memory
 inline constexpr size_t kSegmentHeader = 32;
 inline constexpr size_t kFrameHeader = 32;
 inline constexpr size_t kRecordHeader = 8;
