@@ -1,6 +1,6 @@
 #include "stream/telemetry_plain.h"
 
-#include <cstring>
+#include <algorithm>
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -42,8 +42,9 @@ class PlainTelemetryTest : public testing::Test {
     ASSERT_EQ(name(a.first_reject), name(b.first_reject)) << payload;
     ASSERT_EQ(out.text, other.text) << payload;
     ASSERT_EQ(out.samples.size(), other.samples.size()) << payload;
-    for (size_t i = 0; i < out.samples.size(); ++i)
-      ASSERT_EQ(std::memcmp(&out.samples[i], &other.samples[i], sizeof(Sample)), 0) << payload;
+    ASSERT_TRUE(std::ranges::equal(std::as_bytes(std::span(out.samples)),
+                                   std::as_bytes(std::span(other.samples))))
+        << payload;
   }
 
   twin::DeviceConfig device;
