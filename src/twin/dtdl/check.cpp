@@ -9,6 +9,9 @@
 namespace penstock::twin::dtdl {
 namespace {
 
+// The metamodel allows 12 at most; deeper walks would only use up the stack.
+constexpr int kLevelsMax = 500;
+
 using Names = std::set<std::string, std::less<>>;
 
 bool reserved(std::string_view id) {
@@ -311,7 +314,7 @@ class Checker {
   Reach reach_of(Walk& walk, const Element& element, int level) {
     if (const auto known = walk.known.find(element.id); known != walk.known.end())
       return known->second;
-    if (level > 2000 || !walk.path.insert(element.id).second) {
+    if (level > kLevelsMax || !walk.path.insert(element.id).second) {
       Reach circle;
       circle.recursive = true;
       return circle;
