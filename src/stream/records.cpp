@@ -3,15 +3,12 @@
 #include <array>
 #include <cstring>
 
+#include "base/varint.h"
+
 namespace penstock::stream {
 
 namespace {
 
-// Small numbers of either sign become small ones without.
-uint64_t zigzag(int64_t n) {
-  return static_cast<uint64_t>(n) << 1 ^ static_cast<uint64_t>(n >> 63);
-}
-int64_t unzigzag(uint64_t n) { return static_cast<int64_t>(n >> 1 ^ (~(n & 1) + 1)); }
 // Times from outside may lie anywhere.
 int64_t wrapping_sum(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
@@ -34,8 +31,7 @@ class Packer {
   }
   void byte(unsigned value) { buffer_[used_++] = static_cast<std::byte>(value); }
   void varint(uint64_t value) {
-    for (; value >= 128; value >>= 7) byte(static_cast<unsigned>(value & 127) | 128U);
-    byte(static_cast<unsigned>(value));
+    write_varint(value, [this](uint8_t part) { byte(part); });
   }
   void eight(int64_t value) {
     std::memcpy(buffer_.data() + used_, &value, 8);
@@ -63,13 +59,8 @@ class Unpacker {
     return static_cast<unsigned>(*at_++);
   }
   uint64_t varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const unsigned next = byte();
-      value |= static_cast<uint64_t>(next & 127) << shift;
-      if (next < 128) return value;
-    }
-    return fail();
+    const auto value = read_varint([this] { return byte(); });
+    return value ? *value : fail();
   }
   int64_t eight() {
     if (end_ - at_ < 8) return static_cast<int64_t>(fail());

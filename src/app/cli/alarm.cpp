@@ -1,10 +1,8 @@
 // penstock alarm: what needs somebody.
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -101,9 +99,7 @@ Status watch(HttpClient& http, const Remote& r, const Filter& filter, double int
       print_change(alarm, alarm.value("state", "closed"), r.json);
     }
     states = std::move(now);
-    const int64_t until = system_clock().monotonic_us() + static_cast<int64_t>(interval_s * 1e6);
-    while (!interrupted() && system_clock().monotonic_us() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wait_until(system_clock().monotonic_us() + static_cast<int64_t>(interval_s * 1e6));
   }
   return {};
 }

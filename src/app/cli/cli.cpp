@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -133,6 +135,13 @@ void watch_for_interrupt() {
   action.sa_handler = [](int) { interrupt_seen = true; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+}
+
+void wait_until(int64_t monotonic_us) {
+  constexpr int64_t kLookEveryUs = 50'000;  // for the interrupt
+  int64_t left_us = 0;
+  while (!interrupted() && (left_us = monotonic_us - system_clock().monotonic_us()) > 0)
+    std::this_thread::sleep_for(std::chrono::microseconds(std::min(left_us, kLookEveryUs)));
 }
 
 std::string own_program() {

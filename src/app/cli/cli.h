@@ -56,6 +56,8 @@ class Progress {
 /// True once the person has pressed Ctrl-C (or SIGTERM came): long work stops at the next step.
 bool interrupted();
 void watch_for_interrupt();
+/// Sleeps until the monotonic clock says so, or the person has interrupted.
+void wait_until(int64_t monotonic_us);
 
 /// This program's own path, for commands that start it again.
 std::string own_program();

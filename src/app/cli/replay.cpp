@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -338,11 +337,8 @@ class Replay {
       start_ = system_clock().now();
     }
     if (o_.speed <= 0) return;
-    const int64_t due =
-        began_us_ + static_cast<int64_t>(static_cast<double>((time - *first_).us) / o_.speed);
-    while (!interrupted() && system_clock().monotonic_us() < due)
-      std::this_thread::sleep_for(std::chrono::microseconds(
-          std::clamp<int64_t>(due - system_clock().monotonic_us(), 1, 50'000)));
+    wait_until(began_us_ +
+               static_cast<int64_t>(static_cast<double>((time - *first_).us) / o_.speed));
   }
 
   void wrong_row(const Error& error) {

@@ -5,7 +5,6 @@
 #include <array>
 #include <deque>
 #include <filesystem>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -220,11 +219,7 @@ Status run(const SimulateOptions& o) {
   const int64_t began_us = system_clock().monotonic_us();
   for (int64_t second = 1; !interrupted(); ++second) {
     if (duration.us > 0 && second * 1'000'000 > duration.us) break;
-    const int64_t due_us =
-        began_us + static_cast<int64_t>(static_cast<double>(second) * 1e6 / o.speed);
-    while (!interrupted() && system_clock().monotonic_us() < due_us)
-      std::this_thread::sleep_for(std::chrono::microseconds(
-          std::min<int64_t>(50'000, std::max<int64_t>(due_us - system_clock().monotonic_us(), 1))));
+    wait_until(began_us + static_cast<int64_t>(static_cast<double>(second) * 1e6 / o.speed));
     for (Machine& machine : machines) {
       const auto readings = machine.compressor.advance(Duration::seconds(1));
       TRY(machine.publisher.publish("devices/" + machine.id + "/telemetry",

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/varint.h"
 
 namespace penstock::stream::history {
 namespace {
@@ -25,12 +26,9 @@ class Out {
   explicit Out(std::string& bytes) : bytes_(bytes) {}
   void byte(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
   void varint(uint64_t value) {
-    for (; value >= 0x80; value >>= 7) byte(static_cast<uint8_t>(value | 0x80));
-    byte(static_cast<uint8_t>(value));
+    write_varint(value, [this](uint8_t part) { byte(part); });
   }
-  void zigzag(int64_t value) {
-    varint(static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63));
-  }
+  void zigzag(int64_t value) { varint(penstock::zigzag(value)); }
   void word(uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
   void text(std::string_view text) { bytes_.append(text); }
   // `count` numbers of `width` bits, little-endian, the last byte filled with zeros.
@@ -72,19 +70,11 @@ class In {
     return value;
   }
   uint64_t varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const uint8_t part = byte();
-      value |= static_cast<uint64_t>(part & 0x7f) << shift;
-      if (part < 0x80) return value;
-    }
-    failed_ = true;
-    return 0;
+    const auto value = read_varint([this] { return byte(); });
+    if (!value) failed_ = true;
+    return value.value_or(0);
   }
-  int64_t zigzag() {
-    const uint64_t value = varint();
-    return static_cast<int64_t>(value >> 1 ^ (0 - (value & 1)));
-  }
+  int64_t zigzag() { return unzigzag(varint()); }
   std::string_view text(size_t size) {
     if (rest_.size() < size) return failed_ = true, std::string_view{};
     const auto out = rest_.substr(0, size);
