@@ -77,6 +77,19 @@ void Pipeline::forget(std::string_view device) {
 
 // -- questions
 
+void Pipeline::submit(OwnedReport report, std::function<void(bool)> then) {
+  Shard* owner = shards_[shard_of(report.device(), shards())].get();
+  owner->post([owner, report = std::make_shared<const OwnedReport>(std::move(report)),
+               then = std::move(then)]() mutable {
+    if (!owner->accepting()) {
+      then(false);
+      return;
+    }
+    owner->report(report->view());
+    owner->when_durable(std::move(then));
+  });
+}
+
 bool Pipeline::ask_shards(const std::vector<bool>& wanted, const std::function<void(Shard&)>& ask) {
   // Shared with the tasks: one that runs after we gave up must find the latch alive.
   struct Wait {

@@ -52,6 +52,10 @@ class Pipeline final : public LiveValues, public Connections, public IngestStats
   void configure(std::shared_ptr<const twin::DeviceConfig> config);
   void forget(std::string_view device);
 
+  /// Hands a report to its device's shard; `then` runs on that shard's thread once what became of
+  /// it is durable, or (false) could not be made so. Any thread; copies nothing further.
+  void submit(OwnedReport report, std::function<void(bool durable)> then);
+
   /// Newest checkpoint, then the journal from there. REQUIRES: devices configured, endpoints and
   /// evaluators set.
   Result<RecoveryReport> recover();

@@ -44,7 +44,11 @@ IngestMetrics::IngestMetrics(Metrics& m)
       discovered(
           m.counter("penstock_discovered_messages_total", "Messages of unregistered devices")),
       forwarded(m.counter("penstock_forwarded_messages_total",
-                          "Messages handed to the shard of their device")) {
+                          "Messages handed to the shard of their device")),
+      unbound(m.counter("penstock_unbound_values_total",
+                        "Values whose address a binding leaves out on purpose")),
+      suppressed(m.counter("penstock_suppressed_values_total",
+                           "Values within the deadband that a binding sets")) {
   for (size_t i = 0; i < kRejects; ++i)
     rejected[i] = &m.counter("penstock_rejected_values_total", "Values that did not become samples",
                              {{"reason", std::string(name(static_cast<Reject>(i)))}});
@@ -172,6 +176,8 @@ void Shard::publish_counts() {
   metrics_.dead_letters.add(counts_.dead_letters);
   metrics_.discovered.add(counts_.discovered);
   metrics_.forwarded.add(counts_.forwarded);
+  metrics_.unbound.add(counts_.unbound);
+  metrics_.suppressed.add(counts_.suppressed);
   for (size_t i = 1; i < kRejects; ++i) metrics_.rejected[i]->add(counts_.rejected[i]);
   counts_ = {};
 }
@@ -298,23 +304,47 @@ void Shard::presence(std::string_view device, bool connected, std::string_view c
 void Shard::ingest(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload) {
   const uint32_t owner = shard_of(device, options_.count);
-  if (owner != options_.index && owner < siblings_.size())
-    forward(owner, sender, device, topic, payload);
-  else
+  if (owner == options_.index || owner >= siblings_.size()) {
     ingest_here(sender, device, topic, payload);
+    return;
+  }
+  forward(owner, [sender, device = std::string(device), topic = std::string(topic),
+                  payload = std::string(payload)](Shard& there) {
+    there.ingest_here(sender, device, topic, payload);
+  });
+}
+
+void Shard::report(const Report& report) {
+  const uint32_t owner = shard_of(report.device, options_.count);
+  if (owner == options_.index || owner >= siblings_.size()) {
+    report_here(report);
+    return;
+  }
+  forward(owner, [kept = std::make_shared<const OwnedReport>(report)](Shard& there) {
+    there.report_here(kept->view());
+  });
+}
+
+void Shard::lost(OrganisationId sender, std::string_view device, Timestamp when) {
+  const uint32_t owner = shard_of(device, options_.count);
+  if (owner == options_.index || owner >= siblings_.size()) {
+    lost_here(sender, device, when);
+    return;
+  }
+  forward(owner, [sender, device = std::string(device), when](Shard& there) {
+    there.lost_here(sender, device, when);
+  });
 }
 
 // A gateway speaks for devices of other shards: the message goes to its owner, and what this turn
 // acknowledges waits until the owner's batch is durable.
-void Shard::forward(uint32_t owner_index, OrganisationId sender, std::string_view device,
-                    std::string_view topic, std::string_view payload) {
+void Shard::forward(uint32_t owner_index, std::function<void(Shard& owner)> work) {
   ++counts_.forwarded;
   ++group_->foreign;
   Group* group = group_.get();
   Shard* owner = siblings_[owner_index];
-  owner->post([this, owner, group, sender, device = std::string(device), topic = std::string(topic),
-               payload = std::string(payload)] {
-    owner->ingest_here(sender, device, topic, payload);
+  owner->post([this, owner, group, work = std::move(work)] {
+    work(*owner);
     owner->when_durable([this, group](bool ok) {
       post([this, group, ok] {
         group->ok = group->ok && ok;
@@ -333,41 +363,98 @@ void Shard::keep_raw(RecordType type, OrganisationId organisation, std::string_v
   append_record(type, scratch_);
 }
 
-void Shard::ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
-                        std::string_view payload) {
+DeviceState* Shard::known(OrganisationId sender, std::string_view device) {
   const auto it = devices_.find(device);
-  if (it == devices_.end() || it->second->config->organisation != sender) {
-    ++counts_.discovered;
-    keep_raw(RecordType::kDiscovery, sender, device, topic, payload, {});
-    return;
-  }
-  DeviceState& state = *it->second;
+  if (it == devices_.end() || it->second->config->organisation != sender) return nullptr;
+  return it->second.get();
+}
+
+bool Shard::begin_message(DeviceState& state) {
   ++counts_.messages;
   ++state.messages;
   // Two messages of one turn are two moments: without a time of their own they would share (series,
   // time).
   state.last_seen = std::max(now_, state.last_seen + Duration::micros(1));
-  const bool timed = stations_.sample();
-  const int64_t begin_ns = timed ? Stations::now_ns() : 0;
-  const size_t first = turn_.samples.size();
-  const DecodeOutcome outcome = decoder_.decode(payload, *state.config, state.last_seen, turn_);
+  return stations_.sample();
+}
+
+void Shard::end_message(DeviceState& state, const DecodeOutcome& outcome, size_t first, bool timed,
+                        int64_t begin_ns) {
   const std::span<const Sample> samples(turn_.samples.data() + first, turn_.samples.size() - first);
   counts_.samples += samples.size();
   state.samples += samples.size();
   if (timed) stations_.add_sampled(decode_station_, Stations::now_ns() - begin_ns);
   if (!samples.empty()) judge(state, samples, timed);
+  if (outcome.rejected == 0) return;
+  counts_.rejected[static_cast<size_t>(outcome.first_reject)] += outcome.rejected;
+  ++counts_.dead_letters;
+  state.rejected += outcome.rejected;
+}
+
+void Shard::keep_rejected(DeviceState& state, const DecodeOutcome& outcome, std::string_view topic,
+                          std::string_view payload) {
+  reason_.assign(name(outcome.first_reject));
+  if (!outcome.first_about.empty()) reason_.append(": ").append(outcome.first_about);
+  if (outcome.rejected > 1)
+    reason_.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
+  state.last_rejection = reason_;
+  keep_raw(RecordType::kDeadLetter, state.config->organisation, state.config->device, topic,
+           payload, reason_);
+}
+
+void Shard::ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
+                        std::string_view payload) {
+  DeviceState* state = known(sender, device);
+  if (!state) {
+    ++counts_.discovered;
+    keep_raw(RecordType::kDiscovery, sender, device, topic, payload, {});
+    return;
+  }
+  const bool timed = begin_message(*state);
+  const int64_t begin_ns = timed ? Stations::now_ns() : 0;
+  const size_t first = turn_.samples.size();
+  const DecodeOutcome outcome =
+      decoder_.decode(payload, *state->config, state->last_seen, turn_, state->live);
+  end_message(*state, outcome, first, timed, begin_ns);
+  if (outcome.rejected > 0) keep_rejected(*state, outcome, topic, payload);
+  if (turn_.samples.size() >= 8192) flush_samples();
+}
+
+void Shard::report_here(const Report& report) {
+  DeviceState* state = known(report.sender, report.device);
+  if (!state) {
+    ++counts_.discovered;
+    report_json_.clear();
+    append_json(report_json_, report.values);
+    keep_raw(RecordType::kDiscovery, report.sender, report.device, report.origin, report_json_, {});
+    return;
+  }
+  const bool timed = begin_message(*state);
+  const int64_t begin_ns = timed ? Stations::now_ns() : 0;
+  const size_t first = turn_.samples.size();
+  const BindOutcome outcome = bind_values(report.values, *state->config, state->live,
+                                          state->last_seen, options_.decode, turn_);
+  counts_.unbound += outcome.unbound;
+  counts_.suppressed += outcome.suppressed;
+  end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) {
-    counts_.rejected[static_cast<size_t>(outcome.first_reject)] += outcome.rejected;
-    ++counts_.dead_letters;
-    state.rejected += outcome.rejected;
-    reason_.assign(name(outcome.first_reject));
-    if (!outcome.first_about.empty()) reason_.append(": ").append(outcome.first_about);
-    if (outcome.rejected > 1)
-      reason_.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
-    state.last_rejection = reason_;
-    keep_raw(RecordType::kDeadLetter, sender, device, topic, payload, reason_);
+    report_json_.clear();
+    append_json(report_json_, report.values);
+    keep_rejected(*state, outcome, report.origin, report_json_);
   }
   if (turn_.samples.size() >= 8192) flush_samples();
+}
+
+void Shard::lost_here(OrganisationId sender, std::string_view device, Timestamp when) {
+  DeviceState* state = known(sender, device);
+  if (!state) return;
+  const size_t first = turn_.samples.size();
+  for (const LiveValue& live : state->live) {
+    if (live.sample.source_time >= when || live.sample.quality != Quality::kGood) continue;
+    if (const auto sample = repeated(live, Quality::kUncertain, when, now_, turn_))
+      turn_.samples.push_back(*sample);
+  }
+  end_message(*state, {}, first, false, 0);
 }
 
 // The twin's live values, then its rules and models.
@@ -395,6 +482,9 @@ void Shard::update_live(DeviceState& state, std::span<const Sample> samples,
   const auto& elements = state.config->elements;
   size_t guess = 0;
   for (const Sample& sample : samples) {
+    // A new twin's series are consecutive.
+    if (guess >= elements.size() || elements[guess].series != sample.series)
+      guess = sample.series.value - elements.front().series.value;
     if (guess >= elements.size() || elements[guess].series != sample.series)
       for (guess = 0; guess < elements.size() && elements[guess].series != sample.series; ++guess) {
       }

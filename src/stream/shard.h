@@ -18,6 +18,7 @@
 #include "stream/evaluator.h"
 #include "stream/journal.h"
 #include "stream/reactor.h"
+#include "stream/report.h"
 #include "stream/telemetry.h"
 
 namespace penstock::stream {
@@ -93,6 +94,8 @@ struct IngestMetrics {
   Counter& dead_letters;
   Counter& discovered;
   Counter& forwarded;
+  Counter& unbound;
+  Counter& suppressed;
   Counter* rejected[kRejects];
 };
 
@@ -134,6 +137,11 @@ class Shard {
   /// as unknown.
   void ingest(OrganisationId sender, std::string_view device, std::string_view topic,
               std::string_view payload);
+  /// What a protocol read of one device: the same, for values that are not JSON.
+  void report(const Report& report);
+  /// A device whose values no longer hold (its node died): each live element gets its last value
+  /// again at `when`, quality uncertain. Nothing for an unknown one.
+  void lost(OrganisationId sender, std::string_view device, Timestamp when);
   void presence(std::string_view device, bool connected, std::string_view client_id,
                 std::string_view detail);
   [[nodiscard]] bool knows(std::string_view device) const {
@@ -189,8 +197,18 @@ class Shard {
   std::unique_ptr<Group> take_group();
   void ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload);
-  void forward(uint32_t owner, OrganisationId sender, std::string_view device,
-               std::string_view topic, std::string_view payload);
+  /// Runs `work` on another shard; what this turn acknowledges waits until its batch is durable.
+  void forward(uint32_t owner, std::function<void(Shard& owner)> work);
+  void report_here(const Report& report);
+  void lost_here(OrganisationId sender, std::string_view device, Timestamp when);
+  /// The device, where it is one of `sender`.
+  DeviceState* known(OrganisationId sender, std::string_view device);
+  /// What a message or report of `state` came to: counts, judges, keeps what was refused.
+  bool begin_message(DeviceState& state);
+  void end_message(DeviceState& state, const DecodeOutcome& outcome, size_t first, bool timed,
+                   int64_t begin_ns);
+  void keep_rejected(DeviceState& state, const DecodeOutcome& outcome, std::string_view topic,
+                     std::string_view payload);
   void judge(DeviceState& state, std::span<const Sample> samples, bool timed);
   void update_live(DeviceState& state, std::span<const Sample> samples, std::string_view text);
   void keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
@@ -222,6 +240,7 @@ class Shard {
 
   SampleBuffer turn_;
   std::string reason_;
+  std::string report_json_;
   Bytes scratch_;
   std::vector<size_t> signal_ends_;
   std::unique_ptr<Batch> batch_;
@@ -232,6 +251,7 @@ class Shard {
 
   struct Counts {
     uint64_t messages = 0, samples = 0, dead_letters = 0, discovered = 0, forwarded = 0;
+    uint64_t unbound = 0, suppressed = 0;
     uint64_t rejected[kRejects] = {};
   } counts_;
 

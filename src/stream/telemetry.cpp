@@ -6,6 +6,7 @@
 
 #include <simdjson.h>
 
+#include "stream/device_state.h"
 #include "stream/telemetry_plain.h"
 
 namespace penstock::stream {
@@ -38,8 +39,26 @@ std::string_view name(Reject reject) {
       return "too_many_values";
     case Reject::kEmpty:
       return "empty";
+    case Reject::kBadQuality:
+      return "bad_quality";
+    case Reject::kNoValue:
+      return "no_value";
   }
   return "none";
+}
+
+std::optional<Sample> repeated(const LiveValue& last, Quality quality, Timestamp source,
+                               Timestamp received, SampleBuffer& out) {
+  if (last.sample.source_time.us == 0) return std::nullopt;
+  Sample sample = last.sample;
+  sample.quality = quality;
+  sample.source_time = source;
+  sample.received_time = received;
+  if (sample.kind == ValueKind::kText || sample.kind == ValueKind::kObject) {
+    sample.text = {static_cast<uint32_t>(out.text.size()), static_cast<uint32_t>(last.text.size())};
+    out.text.append(last.text);
+  }
+  return sample;
 }
 
 struct TelemetryDecoder::Impl {
@@ -55,8 +74,10 @@ struct TelemetryDecoder::Impl {
 
   // of the message being decoded
   const DeviceConfig* device = nullptr;
+  std::span<const LiveValue> live;
   Timestamp received;
   SampleBuffer* out = nullptr;
+  std::vector<std::pair<SeriesId, Quality>> qualities;  // by member, of one message
   DecodeOutcome outcome;
   size_t next_element = 0;  // members tend to come in the model's order
   bool stopped = false;     // refused before its end was read
@@ -102,6 +123,9 @@ struct TelemetryDecoder::Impl {
   Reject store_number(const ElementConfig& element, od::value value, Sample& sample);
   Reject store_text(const ElementConfig& element, od::value value, Sample& sample);
   Reject read_time(od::value value, Timestamp& time) const;
+  bool read_quality(od::value value, Quality& quality) const;
+  simdjson::error_code message_quality(od::value value, std::optional<Quality>& whole);
+  void apply_quality(size_t first, std::optional<Quality> whole);
   simdjson::error_code message(od::object object);
   simdjson::error_code messages(od::array array);
 };
@@ -123,6 +147,65 @@ Reject TelemetryDecoder::Impl::read_time(od::value value, Timestamp& time) const
     time = *read;
   }
   return time > received + limits.future_max ? Reject::kFutureTime : Reject::kNone;
+}
+
+bool TelemetryDecoder::Impl::read_quality(od::value value, Quality& quality) const {
+  od::json_type type{};
+  if (value.type().get(type)) return false;
+  if (type == od::json_type::number) {
+    uint64_t code = 0;
+    if (value.get_uint64().get(code) || code > UINT32_MAX) return false;
+    quality = quality_of_status(static_cast<uint32_t>(code));
+    return true;
+  }
+  std::string_view text;
+  if (type != od::json_type::string || value.get_string().get(text)) return false;
+  for (const Quality each : {Quality::kGood, Quality::kUncertain, Quality::kBad})
+    if (text == twin::name(each)) {
+      quality = each;
+      return true;
+    }
+  return false;
+}
+
+// "quality": of all values of the message, or an object that names some.
+simdjson::error_code TelemetryDecoder::Impl::message_quality(od::value value,
+                                                             std::optional<Quality>& whole) {
+  od::json_type type{};
+  if (auto error = value.type().get(type)) return error;
+  Quality quality = Quality::kGood;
+  if (type != od::json_type::object) {
+    if (read_quality(value, quality))
+      whole = quality;
+    else
+      reject(Reject::kBadQuality, "quality");
+    return simdjson::SUCCESS;
+  }
+  od::object members;
+  if (auto error = value.get_object().get(members)) return error;
+  for (auto field : members) {
+    std::string_view key;
+    if (auto error = field.unescaped_key().get(key)) return error;
+    od::value each;
+    if (auto error = field.value().get(each)) return error;
+    const ElementConfig* element = find(key);
+    if (!element || !read_quality(each, quality))
+      reject(element ? Reject::kBadQuality : Reject::kUnknownElement, key);
+    else
+      qualities.emplace_back(element->series, quality);
+  }
+  return simdjson::SUCCESS;
+}
+
+void TelemetryDecoder::Impl::apply_quality(size_t first, std::optional<Quality> whole) {
+  for (size_t i = first; i < out->samples.size(); ++i) {
+    Sample& sample = out->samples[i];
+    // A repeated value is bad whatever its neighbours are.
+    if (whole && sample.quality == Quality::kGood) sample.quality = *whole;
+    for (const auto& [series, quality] : qualities)
+      if (series == sample.series && sample.quality != Quality::kBad) sample.quality = quality;
+  }
+  qualities.clear();
 }
 
 Reject TelemetryDecoder::Impl::store_number(const ElementConfig& element, od::value value,
@@ -188,6 +271,15 @@ Reject TelemetryDecoder::Impl::store(const ElementConfig& element, od::value val
   sample.kind = element.kind;
   sample.source_time = time;
   sample.received_time = received;
+  if (bool null = false; !value.is_null().get(null) && null) {
+    const auto at = static_cast<size_t>(&element - device->elements.data());
+    if (at >= live.size()) return Reject::kNoValue;
+    const auto last = repeated(live[at], Quality::kBad, time, received, *out);
+    if (!last) return Reject::kNoValue;
+    out->samples.push_back(*last);
+    ++outcome.accepted;
+    return Reject::kNone;
+  }
   Reject why = Reject::kNone;
   switch (element.kind) {
     case ValueKind::kDouble:
@@ -252,7 +344,9 @@ simdjson::error_code TelemetryDecoder::Impl::members(od::object object, Timestam
 simdjson::error_code TelemetryDecoder::Impl::message(od::object object) {
   const size_t first = out->samples.size();
   Timestamp time = received;
+  std::optional<Quality> quality;
   prefix.clear();
+  qualities.clear();
   next_element = 0;
   for (auto field : object) {
     std::string_view key;
@@ -280,8 +374,13 @@ simdjson::error_code TelemetryDecoder::Impl::message(od::object object) {
       if (auto error = members(inner, time, 1)) return error;
       continue;
     }
+    if (key == "quality" && find(key) == nullptr) {
+      if (auto error = message_quality(value, quality)) return error;
+      continue;
+    }
     if (auto error = member(key, value, time, 1)) return error;
   }
+  if (quality || !qualities.empty()) apply_quality(first, quality);
   return simdjson::SUCCESS;
 }
 
@@ -304,7 +403,8 @@ TelemetryDecoder::TelemetryDecoder(DecodeLimits limits) : impl_(std::make_unique
 TelemetryDecoder::~TelemetryDecoder() = default;
 
 DecodeOutcome TelemetryDecoder::decode(std::string_view payload, const DeviceConfig& device,
-                                       Timestamp received, SampleBuffer& out) {
+                                       Timestamp received, SampleBuffer& out,
+                                       std::span<const LiveValue> live) {
   Impl& d = *impl_;
   const size_t samples_before = out.samples.size();
   if (d.limits.plain_first && decode_plain(payload, device, received, d.limits, out)) {
@@ -314,6 +414,7 @@ DecodeOutcome TelemetryDecoder::decode(std::string_view payload, const DeviceCon
   }
   const size_t text_before = out.text.size();
   d.device = &device;
+  d.live = live;
   d.received = received;
   d.out = &out;
   d.outcome = {};

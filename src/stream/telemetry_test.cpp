@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stream/device_state.h"
+
 namespace penstock::stream {
 namespace {
 
@@ -62,6 +64,41 @@ TEST_F(TelemetryTest, TakesTheTimeFromBeforeOrAfterTheValues) {
   EXPECT_EQ(out.samples[0].received_time, now);
 }
 
+TEST_F(TelemetryTest, MarksTheQualityOfAllOrOfSomeValues) {
+  decode(R"({"values":{"temperature":1,"count":2},"quality":"uncertain"})");
+  EXPECT_EQ(out.samples[0].quality, Quality::kUncertain);
+  EXPECT_EQ(out.samples[1].quality, Quality::kUncertain);
+  decode(R"({"quality":{"count":"bad"},"values":{"temperature":1,"count":2}})");
+  EXPECT_EQ(out.samples[0].quality, Quality::kGood);
+  EXPECT_EQ(out.samples[1].quality, Quality::kBad);
+  // OPC UA StatusCodes: Uncertain_LastUsableValue, Bad_NoCommunication.
+  decode(
+      R"({"values":{"temperature":1,"count":2},"quality":{"temperature":1083179008,"count":2150694912}})");
+  EXPECT_EQ(out.samples[0].quality, Quality::kUncertain);
+  EXPECT_EQ(out.samples[1].quality, Quality::kBad);
+  // The next message of a batch begins anew.
+  decode(R"([{"values":{"count":1},"quality":"bad"},{"values":{"count":2}}])");
+  EXPECT_EQ(out.samples[0].quality, Quality::kBad);
+  EXPECT_EQ(out.samples[1].quality, Quality::kGood);
+  const auto outcome = decode(R"({"values":{"count":2},"quality":"excellent"})");
+  EXPECT_EQ(outcome.first_reject, Reject::kBadQuality);
+}
+
+TEST_F(TelemetryTest, NullIsTheLastValueAgainAsBad) {
+  const auto none = decode(R"({"temperature":null,"count":1})");
+  EXPECT_EQ(none.first_reject, Reject::kNoValue);
+  EXPECT_EQ(none.accepted, 1u);
+  std::vector<LiveValue> live(device.elements.size());
+  live[0].sample.series = device.elements[0].series;
+  live[0].sample.number = 19;
+  live[0].sample.source_time = now;
+  out.clear();
+  const auto outcome = decoder.decode(R"({"temperature":null})", device, now, out, live);
+  EXPECT_EQ(outcome.accepted, 1u);
+  EXPECT_EQ(out.samples[0].number, 19);
+  EXPECT_EQ(out.samples[0].quality, Quality::kBad);
+}
+
 TEST_F(TelemetryTest, ReadsABatchOfLateMessages) {
   const auto outcome = decode(
       R"([{"ts":1767225600000,"values":{"count":1}},{"ts":1767225601000,"values":{"count":2.0}}, {"count":3}])");
@@ -83,7 +120,7 @@ TEST_F(TelemetryTest, KeepsTheGoodValuesOfAMessageAndSaysWhatIsWrongWithTheRest)
       {R"({"count":1,"mode":"off"})", Reject::kNotInEnum, "mode"},
       {R"({"count":1,"running":1})", Reject::kWrongType, "running"},
       {R"({"count":1,"motor":{"speed":1}})", Reject::kUnknownElement, "motor.speed"},
-      {R"({"count":1,"temperature":null})", Reject::kWrongType, "temperature"},
+      {R"({"count":1,"temperature":null})", Reject::kNoValue, "temperature"},
       {R"({"count":1,"position":3})", Reject::kWrongType, "position"},
       {R"({"count":1,"temperature":tru})", Reject::kWrongType, "temperature"},
   };

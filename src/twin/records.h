@@ -141,6 +141,8 @@ struct DeviceRecord {
   CredentialKind credential = CredentialKind::kNone;  ///< none: only by certificate
   Timestamp credential_at;                            ///< when it was made or rotated
   int64_t stale_after_ms = 0;                         ///< 0: the configured default
+  std::string protocol = "mqtt";  ///< how it speaks: mqtt, sparkplug, lwm2m, opcua, http
+  std::string binding;            ///< name of its binding document; empty: none
   std::vector<BindingEntry> bindings;
   std::vector<std::string> publish_filters;  ///< grants beyond its own namespace
   std::vector<std::string> subscribe_filters;

@@ -61,12 +61,15 @@ struct DeviceDraft {
   std::string password;  ///< instead of a generated token
   bool certificate_only = false;  ///< neither token nor password
   int64_t stale_after_ms = 0;
+  std::string protocol = "mqtt";  ///< mqtt, sparkplug, lwm2m, opcua or http
+  std::string binding;            ///< a binding document's name; empty: none
   std::vector<BindingEntry> bindings;
   std::map<std::string, std::string> labels;
 };
 struct DevicePatch {
   std::optional<bool> enabled;
   std::optional<int64_t> stale_after_ms;
+  std::optional<std::string> protocol, binding;
   std::optional<std::vector<BindingEntry>> bindings;
   std::optional<std::vector<std::string>> publish_filters, subscribe_filters;
 };

@@ -56,6 +56,14 @@ Status check_bindings(const std::vector<BindingEntry>& bindings, const ModelInfo
   return {};
 }
 
+Status check_protocol(std::string_view protocol) {
+  for (const std::string_view known : {"mqtt", "sparkplug", "lwm2m", "opcua", "http"})
+    if (protocol == known) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              "A device's protocol is mqtt, sparkplug, lwm2m, opcua or http",
+              std::string(protocol.substr(0, 64)));
+}
+
 Status check_filters(const std::vector<std::string>& filters) {
   if (filters.size() > 100)
     return fail(ErrorCode::kInvalidArgument, "A device has at most 100 grants each way");
@@ -66,10 +74,11 @@ Status check_filters(const std::vector<std::string>& filters) {
 Status insert_device(Session& session, const DeviceRecord& device, const Secret& secret) {
   const std::optional<TwinId> twin = device.twin ? std::optional(device.twin) : std::nullopt;
   TRY(session.run(
-      "INSERT INTO device (organisation_id, name, twin_id, enabled, stale_after_ms, bindings, "
-      "grants, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO device (organisation_id, name, twin_id, enabled, stale_after_ms, protocol, "
+      "binding, bindings, grants, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       device.organisation, device.name, twin, device.enabled, device.stale_after_ms,
-      bindings_to_text(device.bindings), grants_to_text(device), device.created_at));
+      device.protocol, device.binding, bindings_to_text(device.bindings), grants_to_text(device),
+      device.created_at));
   if (secret.kind == CredentialKind::kNone) return {};
   TRY(session.run(
       "INSERT INTO device_credential (organisation_id, device, kind, secret, created_at) VALUES "
@@ -108,6 +117,9 @@ Status plan_record(const DeviceDraft& draft, OrganisationId organisation, const 
   device.credential = planned.secret.kind;
   device.credential_at = device.created_at = now;
   device.stale_after_ms = draft.stale_after_ms;
+  TRY(check_protocol(draft.protocol));
+  device.protocol = draft.protocol;
+  device.binding = draft.binding;
   device.bindings = draft.bindings;
   return check_bindings(draft.bindings, *planned.twin.model);
 }
@@ -230,6 +242,11 @@ Result<DevicePtr> TwinRegistry::update_device(OrganisationId organisation, std::
   DeviceRecord device = *old;
   if (patch.enabled) device.enabled = *patch.enabled;
   if (patch.stale_after_ms) device.stale_after_ms = std::max<int64_t>(0, *patch.stale_after_ms);
+  if (patch.protocol) {
+    TRY(check_protocol(*patch.protocol));
+    device.protocol = *patch.protocol;
+  }
+  if (patch.binding) device.binding = *patch.binding;
   if (patch.bindings) {
     if (!twin)
       return fail(ErrorCode::kInvalidArgument, "An application has no elements to bind",
@@ -247,10 +264,11 @@ Result<DevicePtr> TwinRegistry::update_device(OrganisationId organisation, std::
   }
   const auto done = impl_->store.write([&](Session& session) {
     return session.run(
-        "UPDATE device SET enabled = ?, stale_after_ms = ?, bindings = ?, grants = ? WHERE "
-        "organisation_id = ? AND name = ?",
-        device.enabled, device.stale_after_ms, bindings_to_text(device.bindings),
-        grants_to_text(device), organisation, device.name);
+        "UPDATE device SET enabled = ?, stale_after_ms = ?, protocol = ?, binding = ?, bindings = "
+        "?, "
+        "grants = ? WHERE organisation_id = ? AND name = ?",
+        device.enabled, device.stale_after_ms, device.protocol, device.binding,
+        bindings_to_text(device.bindings), grants_to_text(device), organisation, device.name);
   });
   TRY(done);
   DevicePtr made = impl_->with_config(std::move(device), twin);

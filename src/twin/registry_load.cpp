@@ -116,15 +116,17 @@ Status load_devices(Session& session, std::vector<DeviceRecord>& devices, ByText
       },
       "SELECT device, kind, secret, created_at FROM device_credential")));
   return session.each<OrganisationId, std::string, TwinId, bool, int64_t, std::string, std::string,
-                      Timestamp>(
+                      std::string, std::string, Timestamp>(
       [&](OrganisationId organisation, std::string name, TwinId twin, bool enabled,
-          int64_t stale_after_ms, const std::string& bindings, const std::string& grants,
-          Timestamp created_at) {
+          int64_t stale_after_ms, std::string protocol, std::string binding,
+          const std::string& bindings, const std::string& grants, Timestamp created_at) {
         DeviceRecord device;
         device.organisation = organisation;
         device.twin = twin;
         device.enabled = enabled;
         device.stale_after_ms = stale_after_ms;
+        device.protocol = std::move(protocol);
+        device.binding = std::move(binding);
         if (bindings.size() > 2) device.bindings = bindings_from_text(bindings);
         grants_from_text(grants, device);
         device.created_at = created_at;
@@ -135,8 +137,9 @@ Status load_devices(Session& session, std::vector<DeviceRecord>& devices, ByText
         device.name = std::move(name);
         devices.push_back(std::move(device));
       },
-      "SELECT organisation_id, name, twin_id, enabled, stale_after_ms, bindings, grants, "
-      "created_at FROM device");
+      "SELECT organisation_id, name, twin_id, enabled, stale_after_ms, protocol, binding, "
+      "bindings, "
+      "grants, created_at FROM device");
 }
 
 Status load_join_tokens(Session& session, State& state) {

@@ -95,6 +95,10 @@ CREATE TABLE join_token (
   created_at      BIGINT NOT NULL,
   expires_at      BIGINT NOT NULL)
 )sql"},
+    {2, "how a device speaks, and its binding document", R"sql(
+ALTER TABLE device ADD COLUMN protocol TEXT NOT NULL DEFAULT 'mqtt';
+ALTER TABLE device ADD COLUMN binding TEXT NOT NULL DEFAULT ''
+)sql"},
 };
 
 }  // namespace

@@ -311,6 +311,7 @@ std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device,
   config->site = twin.site;
   config->device = device.name;
   config->model = twin.model->id;
+  config->protocol = device.protocol;
   config->stale_after_ms = device.stale_after_ms;
   config->elements.reserve(twin.model->elements.size());
   for (size_t i = 0; i < twin.model->elements.size(); ++i) {
@@ -333,6 +334,7 @@ std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device,
     config->elements.push_back(std::move(made));
   }
   for (const CommandInfo& command : twin.model->commands) config->commands.push_back(command.name);
+  config->index();
   return config;
 }
 
