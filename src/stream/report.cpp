@@ -6,12 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "stream/telemetry.h"
-
 namespace penstock::stream {
-
-using twin::DeviceConfig;
-using twin::ElementConfig;
 
 WireValue WireValue::of(std::string_view address, double value, Timestamp time) {
   WireValue made;
@@ -84,126 +79,6 @@ Report OwnedReport::view() const {
 size_t OwnedReport::bytes() const {
   return sizeof(OwnedReport) + device_.size() + origin_.size() + text_.size() +
          entries_.size() * sizeof(Entry);
-}
-
-// -- values to samples
-
-namespace {
-
-double as_number(const WireValue& value) {
-  return value.kind == ValueKind::kInteger ? static_cast<double>(value.integer) : value.number;
-}
-
-Reject check_range(const ElementConfig& element, double stored) {
-  if (!std::isfinite(stored) || (element.minimum && stored < *element.minimum) ||
-      (element.maximum && stored > *element.maximum))
-    return Reject::kOutOfRange;
-  return Reject::kNone;
-}
-
-Reject put_number(const ElementConfig& element, const WireValue& value, Sample& sample) {
-  if (value.kind != ValueKind::kInteger && value.kind != ValueKind::kDouble)
-    return Reject::kWrongType;
-  const bool as_it_is = element.scale == 1 && element.offset == 0;
-  if (element.kind == ValueKind::kInteger && value.kind == ValueKind::kInteger && as_it_is) {
-    sample.integer = value.integer;
-    return check_range(element, static_cast<double>(value.integer));
-  }
-  const double stored = as_number(value) * element.scale + element.offset;
-  if (element.kind == ValueKind::kInteger) {
-    if (as_it_is && stored != std::floor(stored)) return Reject::kWrongType;
-    if (!(std::fabs(stored) <= 9e15)) return Reject::kOutOfRange;
-    sample.integer = std::llround(stored);
-  } else {
-    sample.number = stored;
-  }
-  return check_range(element, stored);
-}
-
-Reject put_text(const ElementConfig& element, const WireValue& value, Sample& sample,
-                SampleBuffer& out) {
-  if (value.kind != element.kind) return Reject::kWrongType;
-  if (element.kind == ValueKind::kText && !element.enum_values.empty() &&
-      std::find(element.enum_values.begin(), element.enum_values.end(), value.text) ==
-          element.enum_values.end())
-    return Reject::kNotInEnum;
-  sample.text = {static_cast<uint32_t>(out.text.size()), static_cast<uint32_t>(value.text.size())};
-  out.text.append(value.text);
-  return Reject::kNone;
-}
-
-Reject put_value(const ElementConfig& element, const WireValue& value, Sample& sample,
-                 SampleBuffer& out) {
-  switch (element.kind) {
-    case ValueKind::kDouble:
-    case ValueKind::kInteger:
-      return put_number(element, value, sample);
-    case ValueKind::kBoolean:
-      if (value.kind != ValueKind::kBoolean) return Reject::kWrongType;
-      sample.integer = value.boolean ? 1 : 0;  // writes all eight bytes
-      return Reject::kNone;
-    case ValueKind::kText:
-    case ValueKind::kObject:
-      break;
-  }
-  return put_text(element, value, sample, out);
-}
-
-}  // namespace
-
-BindOutcome bind_values(std::span<const WireValue> values, const DeviceConfig& device,
-                        std::span<const LiveValue> live, Timestamp received,
-                        const DecodeLimits& limits, SampleBuffer& out) {
-  BindOutcome outcome;
-  size_t hint = 0;
-  const auto reject = [&](Reject why, std::string_view about) {
-    ++outcome.rejected;
-    if (outcome.first_reject != Reject::kNone) return;
-    outcome.first_reject = why;
-    outcome.first_about = about.substr(0, 128);
-  };
-  for (const WireValue& value : values) {
-    if (outcome.accepted >= limits.values_per_message_max) {
-      reject(Reject::kTooManyValues, value.address);
-      continue;
-    }
-    const ElementConfig* element = device.find(value.address, hint);
-    if (!element) {
-      reject(Reject::kUnknownElement, value.address);
-      continue;
-    }
-    Sample sample;
-    sample.series = element->series;
-    sample.kind = element->kind;
-    sample.quality = value.quality;
-    sample.source_time = value.source_time.us != 0 ? value.source_time : received;
-    sample.received_time = received;
-    if (sample.source_time > received + limits.future_max) {
-      reject(Reject::kFutureTime, value.address);
-      continue;
-    }
-    Reject why = Reject::kNone;
-    if (value.null) {
-      const auto at = static_cast<size_t>(element - device.elements.data());
-      const auto last = at < live.size()
-                            ? repeated(live[at], Quality::kBad, sample.source_time, received, out)
-                            : std::nullopt;
-      if (last)
-        sample = *last;
-      else
-        why = Reject::kNoValue;
-    } else {
-      why = put_value(*element, value, sample, out);
-    }
-    if (why != Reject::kNone) {
-      reject(why, value.address);
-      continue;
-    }
-    out.samples.push_back(sample);
-    ++outcome.accepted;
-  }
-  if (outcome.accepted == 0 && outcome.rejected == 0) reject(Reject::kEmpty, {});
-  return outcome;
 }
 
 // -- as JSON

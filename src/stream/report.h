@@ -10,11 +10,12 @@
 
 #include "base/ids.h"
 #include "base/time.h"
-#include "stream/device_state.h"
-#include "stream/telemetry.h"
 #include "twin/value.h"
 
 namespace penstock::stream {
+
+using twin::Quality;
+using twin::ValueKind;
 
 /// One value as a protocol's codec read it. Views; not kept beyond the call.
 struct WireValue {
@@ -76,19 +77,6 @@ class OwnedReport {
   std::vector<Entry> entries_;
   mutable std::vector<WireValue> views_;
 };
-
-/// What became of a report's values.
-struct BindOutcome : DecodeOutcome {
-  uint32_t unbound = 0;     ///< addresses that the binding leaves out on purpose
-  uint32_t suppressed = 0;  ///< within the deadband of the last value
-};
-
-/// Appends a sample for each value that the device's configuration knows (by its binding, else by
-/// element name), converted, checked, with `received` as source time where it has none. `live`:
-/// parallel to device.elements, for deadbands and repeated values. Allocates nothing once warm.
-BindOutcome bind_values(std::span<const WireValue> values, const twin::DeviceConfig& device,
-                        std::span<const LiveValue> live, Timestamp received,
-                        const DecodeLimits& limits, SampleBuffer& out);
 
 /// Appends the values as telemetry JSON whose members are the addresses: {"ts":…,"values":{…}}, an
 /// array of these where times differ. How an unknown device's report is kept.

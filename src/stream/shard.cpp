@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "stream/bind.h"
+#include "twin/binding.h"
 
 namespace penstock::stream {
 
@@ -414,10 +416,34 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
   const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
   const DecodeOutcome outcome =
-      decoder_.decode(payload, *state->config, state->last_seen, turn_, state->live);
+      state->config->source
+          ? read_bound(*state, topic, payload)
+          : decoder_.decode(payload, *state->config, state->last_seen, turn_, state->live);
   end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) keep_rejected(*state, outcome, topic, payload);
   if (turn_.samples.size() >= 8192) flush_samples();
+}
+
+DecodeOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values) {
+  const BindOutcome outcome =
+      bind_values(values, *state.config, state.live, state.last_seen, options_.decode, turn_);
+  counts_.unbound += outcome.unbound;
+  counts_.suppressed += outcome.suppressed;
+  return outcome;
+}
+
+DecodeOutcome Shard::read_bound(DeviceState& state, std::string_view topic,
+                                std::string_view payload) {
+  const twin::SourceConfig& source = *state.config->source;
+  twin::TopicPattern::Captures captures;
+  // A binding for a topic of its own leaves devices/{device}/telemetry as it is.
+  if (!source.topic.empty() && !source.topic.match(topic, captures))
+    return decoder_.decode(payload, *state.config, state.last_seen, turn_, state.live);
+  const bool describes_payload = source.protocol == "mqtt" || source.protocol == "http";
+  const Reject why = describes_payload ? bound_reader_.read(payload, topic, source)
+                                       : bound_reader_.read_report(payload);
+  if (why != Reject::kNone) return {0, 1, why, bound_reader_.about()};
+  return bind(state, bound_reader_.values());
 }
 
 void Shard::report_here(const Report& report) {
@@ -432,10 +458,7 @@ void Shard::report_here(const Report& report) {
   const bool timed = begin_message(*state);
   const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
-  const BindOutcome outcome = bind_values(report.values, *state->config, state->live,
-                                          state->last_seen, options_.decode, turn_);
-  counts_.unbound += outcome.unbound;
-  counts_.suppressed += outcome.suppressed;
+  const DecodeOutcome outcome = bind(*state, report.values);
   end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) {
     report_json_.clear();

@@ -14,6 +14,7 @@
 
 #include "base/io.h"
 #include "base/metrics.h"
+#include "stream/bound_payload.h"
 #include "stream/device_state.h"
 #include "stream/evaluator.h"
 #include "stream/journal.h"
@@ -200,6 +201,9 @@ class Shard {
   /// Runs `work` on another shard; what this turn acknowledges waits until its batch is durable.
   void forward(uint32_t owner, std::function<void(Shard& owner)> work);
   void report_here(const Report& report);
+  /// A message of a device whose binding says how to read it.
+  DecodeOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload);
+  DecodeOutcome bind(DeviceState& state, std::span<const WireValue> values);
   void lost_here(OrganisationId sender, std::string_view device, Timestamp when);
   /// The device, where it is one of `sender`.
   DeviceState* known(OrganisationId sender, std::string_view device);
@@ -229,6 +233,7 @@ class Shard {
   size_t decode_station_, live_station_, batch_station_;
   std::vector<size_t> evaluator_stations_;  // parallel to evaluators_
   TelemetryDecoder decoder_;
+  BoundPayloadReader bound_reader_;
 
   std::unordered_map<std::string, std::unique_ptr<DeviceState>, TextHash, std::equal_to<>> devices_;
   std::unordered_map<uint32_t, DeviceState*> by_series_;  // recovery only

@@ -132,6 +132,32 @@ struct BindingEntry {
   friend bool operator==(const BindingEntry&, const BindingEntry&) = default;
 };
 
+struct BindingDocument;
+
+/// One version of a binding document. A version never changes.
+struct BindingVersion {
+  uint32_t version = 0;
+  std::string document;  ///< JSON text as it was given
+  std::string note;      ///< why, in the words of who saved it
+  std::string saved_by;
+  Timestamp saved_at;
+  Timestamp activated_at;  ///< last time it became the active one; 0: never
+  std::string activated_by;
+};
+
+/// A binding document with its versions: drafts come after the active one, or were active before.
+struct BindingRecord {
+  OrganisationId organisation;
+  std::string name;                               ///< slug
+  uint32_t active_version = 0;                    ///< 0: none yet, devices cannot use it
+  std::vector<BindingVersion> versions;           ///< by number, from 1
+  std::shared_ptr<const BindingDocument> active;  ///< null: none yet
+  [[nodiscard]] const BindingVersion& latest() const { return versions.back(); }
+  [[nodiscard]] const BindingVersion* version(uint32_t number) const {
+    return number == 0 || number > versions.size() ? nullptr : &versions[number - 1];
+  }
+};
+
 /// A device (it feeds a twin) or an application client (it has grants only).
 struct DeviceRecord {
   OrganisationId organisation;
@@ -164,6 +190,7 @@ using SitePtr = std::shared_ptr<const SiteRecord>;
 using ModelPtr = std::shared_ptr<const ModelInfo>;
 using TwinPtr = std::shared_ptr<const TwinRecord>;
 using SeriesPtr = std::shared_ptr<const SeriesInfo>;
+using BindingPtr = std::shared_ptr<const BindingRecord>;
 using DevicePtr = std::shared_ptr<const DeviceRecord>;
 using JoinTokenPtr = std::shared_ptr<const JoinTokenRecord>;
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "store/digest.h"
 #include "twin/names.h"
 #include "twin/registry_impl.h"
@@ -106,7 +107,14 @@ std::vector<std::shared_ptr<const DeviceConfig>> TwinRegistry::device_configs() 
 }
 
 DevicePtr TwinRegistry::Impl::with_config(DeviceRecord device, const TwinPtr& twin) const {
-  device.config = twin ? make_config(device, *twin) : nullptr;
+  device.config = nullptr;
+  if (twin) {
+    auto source = source_of(device, *twin->model);
+    if (!source)  // refused before it is written; a registry of another make may still hold one
+      log_error("registry", "{} is read without its binding: {}", device.name,
+                source.error().text());
+    device.config = make_config(device, *twin, source ? *std::move(source) : nullptr);
+  }
   return std::make_shared<const DeviceRecord>(std::move(device));
 }
 

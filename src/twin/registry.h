@@ -211,6 +211,27 @@ class TwinRegistry {
                                                 std::string_view site,
                                                 const PageRequest& page) const;
 
+  // -- bindings: versioned documents (twin/binding.h), saved as drafts, then made active
+  /// A new version of the document named within it; the first one makes the binding. The text is
+  /// checked as far as it stands alone.
+  Result<BindingPtr> save_binding(OrganisationId organisation, std::string_view document,
+                                  std::string_view who, std::string_view note);
+  /// Makes a version the one that devices use: a newer one, or an older one again. Refused where it
+  /// does not fit the model of a device that uses it.
+  Result<BindingPtr> activate_binding(OrganisationId organisation, std::string_view name,
+                                      uint32_t version, std::string_view who);
+  /// kConflict while devices use it.
+  Status delete_binding(OrganisationId organisation, std::string_view name);
+  [[nodiscard]] Result<BindingPtr> binding(OrganisationId organisation,
+                                           std::string_view name) const;
+  [[nodiscard]] std::vector<BindingPtr> bindings(OrganisationId organisation) const;
+  [[nodiscard]] std::vector<BindingPtr> all_bindings() const;
+  /// Devices that use it, by name.
+  [[nodiscard]] std::vector<DevicePtr> devices_of_binding(OrganisationId organisation,
+                                                          std::string_view name) const;
+  /// Told after a version became active or a binding went, on the thread that made the change.
+  void on_bindings(std::function<void()> listener);
+
   // -- join tokens
   /// `expires_at` 0: never.
   Result<JoinTokenCreated> create_join_token(OrganisationId organisation, std::string_view site,

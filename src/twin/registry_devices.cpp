@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "store/digest.h"
+#include "twin/binding.h"
 #include "twin/names.h"
 #include "twin/password.h"
 #include "twin/registry.h"
@@ -117,10 +118,14 @@ Status plan_record(const DeviceDraft& draft, OrganisationId organisation, const 
   device.credential = planned.secret.kind;
   device.credential_at = device.created_at = now;
   device.stale_after_ms = draft.stale_after_ms;
-  TRY(check_protocol(draft.protocol));
   device.protocol = draft.protocol;
   device.binding = draft.binding;
   device.bindings = draft.bindings;
+  if (!draft.binding.empty() && draft.protocol == "mqtt") {
+    TRY_ASSIGN(const auto binding, state.binding(organisation, draft.binding));
+    if (binding->active) device.protocol = binding->active->protocol;
+  }
+  TRY(check_protocol(device.protocol));
   return check_bindings(draft.bindings, *planned.twin.model);
 }
 
@@ -165,6 +170,7 @@ Result<std::vector<DeviceCreated>> TwinRegistry::create_devices(
       planned.time_zone = state.sites.find(planned.twin.site)->second->time_zone;
     }
     TRY(plan_record(draft, organisation, state, now, planned));
+    TRY(impl_->source_of(planned.device, *planned.twin.model));
     planned.twin.device = draft.name;
     if (!names.insert(draft.name).second || !twins.insert(planned.twin.name).second)
       return fail(ErrorCode::kAlreadyExists, "That device is in the list twice: keep one",
@@ -246,7 +252,14 @@ Result<DevicePtr> TwinRegistry::update_device(OrganisationId organisation, std::
     TRY(check_protocol(*patch.protocol));
     device.protocol = *patch.protocol;
   }
-  if (patch.binding) device.binding = *patch.binding;
+  if (patch.binding) {
+    device.binding = *patch.binding;
+    if (!device.binding.empty() && !patch.protocol) {
+      TRY_ASSIGN(const auto binding, impl_->state.binding(organisation, device.binding));
+      if (binding->active) device.protocol = binding->active->protocol;
+    }
+  }
+  if (twin) TRY(impl_->source_of(device, *twin->model));
   if (patch.bindings) {
     if (!twin)
       return fail(ErrorCode::kInvalidArgument, "An application has no elements to bind",

@@ -3,6 +3,7 @@
 // records into memory. Shared by registry*.cpp only.
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <shared_mutex>
 
@@ -24,6 +25,7 @@ struct TwinRegistry::Impl {
   mutable std::shared_mutex guard;
   State state;
   std::vector<std::function<void(const DeviceChange&)>> listeners;  ///< guarded by `writing`
+  std::vector<std::function<void()>> binding_listeners;             ///< guarded by `writing`
 
   Impl(store::Registry& store_, Clock& clock_, Random& random_, Options options_)
       : store(store_), clock(clock_), random(random_), options(options_) {}
@@ -42,6 +44,16 @@ struct TwinRegistry::Impl {
   void tell(const DeviceChange& change) const {
     for (const auto& listener : listeners) listener(change);
   }
+  // -- registry_bindings.cpp
+  /// The device's binding, compiled for a model; null where it has none.
+  [[nodiscard]] Result<std::shared_ptr<const SourceConfig>> source_of(const DeviceRecord& device,
+                                                                      const ModelInfo& model) const;
+  /// The same, of a document that may not be the active one. Remembers what it compiled.
+  [[nodiscard]] Result<std::shared_ptr<const SourceConfig>> compiled(
+      const BindingDocument& document, uint32_t version, OrganisationId organisation,
+      const ModelInfo& model) const;
+  mutable std::map<std::string, std::weak_ptr<const SourceConfig>> sources;
+
   /// The device with its configuration made anew from its twin.
   [[nodiscard]] DevicePtr with_config(DeviceRecord device, const TwinPtr& twin) const;
   /// What the data path hears of `device`: its configuration, or that it is to be forgotten.

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "twin/binding.h"
 #include "twin/models.h"
 #include "twin/registry.h"
 #include "twin/registry_impl.h"
@@ -142,6 +144,39 @@ Status load_devices(Session& session, std::vector<DeviceRecord>& devices, ByText
       "grants, created_at FROM device");
 }
 
+Status load_bindings(Session& session, State& state) {
+  std::map<std::pair<OrganisationId, std::string>, BindingRecord> bindings;
+  TRY((session.each<OrganisationId, std::string, uint32_t>(
+      [&](OrganisationId organisation, const std::string& name, uint32_t active) {
+        BindingRecord& record = bindings[{organisation, name}];
+        record.organisation = organisation;
+        record.name = name;
+        record.active_version = active;
+      },
+      "SELECT organisation_id, name, active_version FROM binding")));
+  TRY((session.each<OrganisationId, std::string, uint32_t, std::string, std::string, std::string,
+                    Timestamp, Timestamp, std::string>(
+      [&](OrganisationId organisation, const std::string& name, uint32_t version,
+          std::string document, std::string note, std::string saved_by, Timestamp saved_at,
+          Timestamp activated_at, std::string activated_by) {
+        bindings[{organisation, name}].versions.push_back(
+            {version, std::move(document), std::move(note), std::move(saved_by), saved_at,
+             activated_at, std::move(activated_by)});
+      },
+      "SELECT organisation_id, name, version, document, note, saved_by, saved_at, activated_at, "
+      "activated_by FROM binding_version ORDER BY organisation_id, name, version")));
+  for (auto& [key, record] : bindings) {
+    if (const BindingVersion* active = record.version(record.active_version)) {
+      TRY_ASSIGN(const Json document, parse_json(active->document));
+      TRY_ASSIGN(auto parsed, parse_binding(document));
+      record.active = std::make_shared<const BindingDocument>(std::move(parsed));
+    }
+    state.tenants[key.first].bindings[key.second] =
+        std::make_shared<const BindingRecord>(std::move(record));
+  }
+  return {};
+}
+
 Status load_join_tokens(Session& session, State& state) {
   return session.each<OrganisationId, uint32_t, SiteId, std::string, std::string, Timestamp,
                       Timestamp>(
@@ -158,6 +193,7 @@ Status load_all(Session& session, State& state, Twins& twins, std::vector<Device
                 ByText<Secret>& secrets) {
   TRY(load_places(session, state));
   TRY(load_models(session, state));
+  TRY(load_bindings(session, state));
   TRY(load_series(session, state));
   TRY(load_twin_rows(session, state, twins));
   TRY(load_devices(session, devices, secrets));

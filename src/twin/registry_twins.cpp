@@ -234,6 +234,8 @@ Result<TwinPtr> TwinRegistry::update_twin(OrganisationId organisation, std::stri
   TRY(patch_place(now_state, patch, twin));
   if (patch.model) {
     TRY_ASSIGN(twin.model, now_state.model(organisation, *patch.model));
+    if (!twin.device.empty())
+      TRY(impl_->source_of(*now_state.devices.find(twin.device)->second, *twin.model));
   }
   if (patch.parent && !patch.parent->empty()) {
     TRY_ASSIGN(const TwinPtr parent, now_state.twin(organisation, *patch.parent));

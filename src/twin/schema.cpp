@@ -99,6 +99,26 @@ CREATE TABLE join_token (
 ALTER TABLE device ADD COLUMN protocol TEXT NOT NULL DEFAULT 'mqtt';
 ALTER TABLE device ADD COLUMN binding TEXT NOT NULL DEFAULT ''
 )sql"},
+    {3, "binding documents", R"sql(
+CREATE TABLE binding (
+  organisation_id BIGINT NOT NULL REFERENCES organisation (id),
+  name            TEXT NOT NULL,
+  active_version  BIGINT NOT NULL,
+  PRIMARY KEY (organisation_id, name));
+
+CREATE TABLE binding_version (
+  organisation_id BIGINT NOT NULL,
+  name            TEXT NOT NULL,
+  version         BIGINT NOT NULL,
+  document        TEXT NOT NULL,
+  note            TEXT NOT NULL,
+  saved_by        TEXT NOT NULL,
+  saved_at        BIGINT NOT NULL,
+  activated_at    BIGINT NOT NULL,
+  activated_by    TEXT NOT NULL,
+  PRIMARY KEY (organisation_id, name, version),
+  FOREIGN KEY (organisation_id, name) REFERENCES binding (organisation_id, name) ON DELETE CASCADE)
+)sql"},
 };
 
 }  // namespace

@@ -161,6 +161,15 @@ Result<ModelPtr> State::model(OrganisationId organisation, std::string_view dtmi
   return fail(ErrorCode::kNotFound, "No such model is known", std::string(dtmi.substr(0, 200)));
 }
 
+Result<BindingPtr> State::binding(OrganisationId organisation, std::string_view name) const {
+  const Tenant* of = tenant(organisation);
+  if (of)
+    if (const auto found = of->bindings.find(name); found != of->bindings.end())
+      return found->second;
+  return fail(ErrorCode::kNotFound, "No binding of that name is known",
+              std::string(name.substr(0, 64)));
+}
+
 Result<DevicePtr> State::device(OrganisationId organisation, std::string_view name) const {
   if (const Tenant* own = tenant(organisation))
     return find_named(own->devices, name, "No device of that name is registered");
@@ -303,9 +312,10 @@ SeriesPlan plan_series(const ModelInfo& model, const std::vector<SeriesPtr>& had
   return plan;
 }
 
-std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device,
-                                                const TwinRecord& twin) {
+std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device, const TwinRecord& twin,
+                                                std::shared_ptr<const SourceConfig> source) {
   auto config = std::make_shared<DeviceConfig>();
+  config->source = std::move(source);
   config->twin = twin.id;
   config->organisation = twin.organisation;
   config->site = twin.site;

@@ -31,6 +31,7 @@ struct Tenant {
   std::map<std::string, TwinPtr, std::less<>> twins;
   std::map<std::string, DevicePtr, std::less<>> devices;
   std::map<std::string, size_t, std::less<>> twins_of_model;
+  std::map<std::string, BindingPtr, std::less<>> bindings;
 };
 
 struct Secret {
@@ -71,6 +72,8 @@ struct State {
   [[nodiscard]] Result<TwinPtr> twin(OrganisationId organisation, std::string_view reference) const;
   [[nodiscard]] Result<ModelPtr> model(OrganisationId organisation, std::string_view dtmi) const;
   [[nodiscard]] Result<DevicePtr> device(OrganisationId organisation, std::string_view name) const;
+  [[nodiscard]] Result<BindingPtr> binding(OrganisationId organisation,
+                                           std::string_view name) const;
   [[nodiscard]] SeriesPtr series_by(SeriesId id) const;
   /// Whether `twin` is part of `ancestor`, at any depth.
   [[nodiscard]] bool is_below(const TwinRecord& twin, TwinId ancestor) const;
@@ -90,8 +93,9 @@ struct SeriesPlan {
 };
 SeriesPlan plan_series(const ModelInfo& model, const std::vector<SeriesPtr>& had);
 
-/// What the data path needs of a device and its twin.
-std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device, const TwinRecord& twin);
+/// What the data path needs of a device, its twin and its binding (null: none).
+std::shared_ptr<const DeviceConfig> make_config(const DeviceRecord& device, const TwinRecord& twin,
+                                                std::shared_ptr<const SourceConfig> source);
 
 /// Whether every word of `words` (lower case, divided by spaces) occurs in one of `texts`.
 bool contains_words(std::string_view words, std::initializer_list<std::string_view> texts);

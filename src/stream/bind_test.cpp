@@ -1,4 +1,4 @@
-#include "stream/report.h"
+#include "stream/bind.h"
 
 #include <gtest/gtest.h>
 
