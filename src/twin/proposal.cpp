@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "twin/names.h"
+#include "twin/units.h"
 
 namespace penstock::twin {
 namespace {
@@ -25,6 +26,7 @@ struct Quantity {
   std::string_view unit;  // the custom one
   std::optional<double> minimum, maximum;
 };
+constexpr unsigned kProposed = 2;  // UnitInfo::versions of that extension
 constexpr double kAbsoluteZeroC = -273.15;
 constexpr auto kNone = std::nullopt;
 constexpr Quantity kQuantities[] = {
@@ -42,49 +44,6 @@ constexpr Quantity kQuantities[] = {
     {"torque", "Torque", "newtonMetre", kNone, kNone},
     {"illuminance", "Illuminance", "lux", 0.0, kNone},
     {"acceleration", "Acceleration", "metrePerSecondSquared", kNone, kNone},
-};
-
-// A unit as the last words of a name.
-struct WrittenUnit {
-  std::string_view words;
-  std::string_view semantic_type;
-  std::string_view unit;
-  std::optional<double> minimum;
-};
-constexpr WrittenUnit kWrittenUnits[] = {
-    {"celsius", "Temperature", "degreeCelsius", kAbsoluteZeroC},
-    {"degc", "Temperature", "degreeCelsius", kAbsoluteZeroC},
-    {"c", "Temperature", "degreeCelsius", kAbsoluteZeroC},
-    {"fahrenheit", "Temperature", "degreeFahrenheit", -459.67},
-    {"degf", "Temperature", "degreeFahrenheit", -459.67},
-    {"f", "Temperature", "degreeFahrenheit", -459.67},
-    {"kelvin", "Temperature", "kelvin", 0.0},
-    {"bar", "Pressure", "bar", kNone},
-    {"mbar", "Pressure", "millibar", kNone},
-    {"kpa", "Pressure", "kilopascal", kNone},
-    {"pa", "Pressure", "pascal", kNone},
-    {"psi", "Pressure", "poundPerSquareInch", kNone},
-    {"a", "Current", "ampere", kNone},
-    {"amps", "Current", "ampere", kNone},
-    {"ma", "Current", "milliampere", kNone},
-    {"v", "Voltage", "volt", kNone},
-    {"volts", "Voltage", "volt", kNone},
-    {"mv", "Voltage", "millivolt", kNone},
-    {"kv", "Voltage", "kilovolt", kNone},
-    {"w", "Power", "watt", kNone},
-    {"kw", "Power", "kilowatt", kNone},
-    {"mw", "Power", "megawatt", kNone},
-    {"hp", "Power", "horsepower", kNone},
-    {"kwh", "Energy", "kilowattHour", kNone},
-    {"joule", "Energy", "joule", kNone},
-    {"hz", "Frequency", "hertz", 0.0},
-    {"khz", "Frequency", "kilohertz", 0.0},
-    {"rpm", "AngularVelocity", "revolutionPerMinute", kNone},
-    {"nm", "Torque", "newtonMetre", kNone},
-    {"kg", "Mass", "kilogram", kNone},
-    {"lux", "Illuminance", "lux", 0.0},
-    {"db", "SoundPressure", "decibel", kNone},
-    {"mm", "Length", "millimetre", kNone},
 };
 
 // One-letter units and the like mean something only behind their quantity: "sensor_a" is no
@@ -226,23 +185,45 @@ std::string schema_of(const Seen& seen, const std::vector<std::string>& words) {
   return "";  // sometimes this, sometimes that: nothing to propose
 }
 
-const Quantity* quantity_of(const std::vector<std::string>& words) {
+const Quantity* quantity_named(const std::vector<std::string>& words) {
   for (size_t i = words.size(); i-- > 0;)
     for (const Quantity& quantity : kQuantities)
       if (words[i] == quantity.word) return &quantity;
   return nullptr;
 }
 
+// A unit as the end of a name: what follows the last separator as it is written, else the last
+// word.
+const UnitInfo* written_unit(const std::vector<std::string>& words, const ProposedElement& element,
+                             std::string_view quantity) {
+  const std::string_view key = element.wire_key;
+  const size_t separator = key.find_last_of("_-. /");
+  const std::string_view tail = separator == key.npos ? "" : key.substr(separator + 1);
+  for (const std::string_view text : {tail, std::string_view(words.back())}) {
+    if (text.empty() || is_digit(text.front())) continue;
+    const auto unit = parse_unit(text, quantity);
+    if (!unit || !((*unit)->versions & kProposed)) continue;
+    const bool agrees = !quantity.empty() && quantity_of(quantity) == (*unit)->quantity;
+    if (agrees || (quantity.empty() && !needs_quantity(text) && !semantic_type_of(text).empty()))
+      return *unit;
+  }
+  return nullptr;
+}
+
 void guess_unit(const std::vector<std::string>& words, ProposedElement& element) {
-  const Quantity* quantity = quantity_of(words);
+  const Quantity* quantity = quantity_named(words);
   if (words.size() > 1)
-    for (const WrittenUnit& written : kWrittenUnits) {
-      if (words.back() != written.words) continue;
-      const bool agrees = quantity && quantity->semantic_type == written.semantic_type;
-      if (!agrees && (quantity || needs_quantity(written.words))) continue;
-      element.semantic_type = written.semantic_type;
-      element.unit = written.unit;
-      element.minimum = written.minimum;
+    if (const UnitInfo* unit =
+            written_unit(words, element, quantity ? quantity->semantic_type : "")) {
+      element.semantic_type = quantity ? quantity->semantic_type : semantic_type_of(unit->name);
+      element.unit = unit->name;
+      // The custom unit's limits, in this one.
+      const auto converted = quantity ? conversion(quantity->unit, unit->name)
+                                      : Result<UnitConversion>(UnitConversion());
+      if (quantity && converted && quantity->minimum)
+        element.minimum = converted->apply(*quantity->minimum);
+      if (quantity && converted && quantity->maximum)
+        element.maximum = converted->apply(*quantity->maximum);
       element.unit_written = true;
       return;
     }
