@@ -104,6 +104,7 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_twin_routes(router_, services_);
   add_device_routes(router_, services_, options_);
   add_discovery_routes(router_, services_, options_);
+  add_binding_routes(router_, services_);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

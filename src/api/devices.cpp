@@ -42,6 +42,8 @@ Json device_json(const Services& services, const twin::DeviceRecord& device, con
           {"has_token", device.credential == twin::CredentialKind::kToken},
           {"has_password", device.credential == twin::CredentialKind::kPassword},
           {"stale_after_s", static_cast<double>(device.stale_after_ms) / 1000},
+          {"protocol", device.protocol},
+          {"binding", text_or_null(device.binding)},
           {"bindings", bindings_json(device.bindings)},
           {"publish_filters", device.publish_filters},
           {"subscribe_filters", device.subscribe_filters}};
@@ -153,6 +155,8 @@ Result<Response> create_device(const Services& services, const ApiOptions& optio
   draft.password = body.optional_text("password", 256);
   draft.certificate_only = body.maybe_boolean("certificate_only").value_or(false);
   draft.stale_after_ms = read_stale_after(body).value_or(0);
+  draft.protocol = body.maybe_text("protocol", 16).value_or(draft.protocol);
+  draft.binding = body.optional_text("binding", 63);
   draft.bindings = read_bindings(body);
   draft.labels = read_labels(body);
   TRY(body.done());
@@ -171,6 +175,8 @@ Result<Response> update_device(const Services& services, const Call& call) {
   twin::DevicePatch patch;
   patch.enabled = body.maybe_boolean("enabled");
   patch.stale_after_ms = read_stale_after(body);
+  patch.protocol = body.maybe_text("protocol", 16);
+  patch.binding = body.maybe_text("binding", 63);
   if (body.has("bindings")) patch.bindings = read_bindings(body);
   patch.publish_filters = body.maybe_texts("publish_filters", 100);
   patch.subscribe_filters = body.maybe_texts("subscribe_filters", 100);

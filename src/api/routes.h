@@ -25,6 +25,7 @@ void add_site_routes(Router& router, const Services& services);
 void add_twin_routes(Router& router, const Services& services);
 void add_device_routes(Router& router, const Services& services, const ApiOptions& options);
 void add_discovery_routes(Router& router, const Services& services, const ApiOptions& options);
+void add_binding_routes(Router& router, const Services& services);
 void add_model_routes(Router& router, const Services& services);
 void add_alarm_routes(Router& router, const Services& services);
 void add_rule_routes(Router& router, const Services& services);

@@ -98,6 +98,8 @@ void append_quoted(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
+}  // namespace
+
 void append_value(std::string& out, const WireValue& value) {
   if (value.null) {
     out.append("null");
@@ -124,6 +126,8 @@ void append_value(std::string& out, const WireValue& value) {
       return;
   }
 }
+
+namespace {
 
 void append_message(std::string& out, std::span<const WireValue> values) {
   out.push_back('{');

@@ -82,6 +82,9 @@ class OwnedReport {
 /// array of these where times differ. How an unknown device's report is kept.
 void append_json(std::string& out, std::span<const WireValue> values);
 
+/// One value as JSON; text for the numbers that JSON has no word for.
+void append_value(std::string& out, const WireValue& value);
+
 /// Percent-encodes what a device's name may not hold: "Line 1/Pump" with '/' kept apart by the
 /// caller is "Line%201". ASCII, at most 128 bytes by check_device_name.
 std::string wire_name(std::string_view part);
