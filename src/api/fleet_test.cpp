@@ -120,6 +120,22 @@ TEST_F(FleetTest, CommandsGoToTheDevice) {
   EXPECT_EQ(call(Method::kPost, "/twins/comp-1/commands/reset", nullptr, technician).status, 403);
 }
 
+TEST_F(FleetTest, WritablePropertiesGoToTheDevice) {
+  make_compressor();
+  const auto write = [&](const char* element, Json value) {
+    return call(Method::kPut, "/twins/comp-1/properties/" + std::string(element),
+                Json{{"value", std::move(value)}})
+        .status;
+  };
+  EXPECT_EQ(write("setpoint", 7.5), 202);
+  ASSERT_EQ(views.commands_sent.size(), 1u);
+  EXPECT_EQ(views.commands_sent[0], "comp-1 setpoint=7.5 Ann");
+  EXPECT_EQ(write("setpoint", "high"), 400);
+  EXPECT_EQ(write("temperature", 20), 409);  // measured, not set
+  EXPECT_EQ(write("nothing", 20), 404);
+  EXPECT_EQ(views.commands_sent.size(), 1u);
+}
+
 TEST_F(FleetTest, ModelsAreDtdl) {
   const Reply made = post("/models", Json::parse(kCompressor));
   ASSERT_EQ(made.status, 201) << made.body;

@@ -6,10 +6,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "api/alarms.h"
 #include "api/http/arguments.h"
 #include "api/render.h"
 #include "api/routes.h"
+#include "twin/validate.h"
 
 namespace penstock::api {
 namespace {
@@ -271,6 +274,53 @@ Result<Response> send_command(const Services& services, const Call& call) {
       202);
 }
 
+// The value as the element may have it: the rule that telemetry passes too.
+Status check_writable(const twin::ElementConfig& element, const Json& value) {
+  using twin::Refusal;
+  if (!element.writable_property)
+    return fail(ErrorCode::kConflict, "this element is no writable property", element.key);
+  Refusal refusal = Refusal::kWrongType;
+  if (value.is_number_integer())
+    refusal = twin::validate(element, value.get<int64_t>());
+  else if (value.is_number())
+    refusal = twin::validate(element, value.get<double>());
+  else if (value.is_boolean())
+    refusal = twin::validate(element, value.get<bool>());
+  else if (value.is_string())
+    refusal = twin::validate(element, std::string_view(value.get_ref<const std::string&>()));
+  else if (element.kind == twin::ValueKind::kObject && (value.is_object() || value.is_array()))
+    refusal = Refusal::kNone;
+  if (refusal == Refusal::kNone) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("the model does not allow this value ({})", twin::name(refusal)),
+              element.key);
+}
+
+Result<Response> write_property(const Services& services, const Call& call) {
+  TRY_ASSIGN(const auto twin,
+             find_twin(services, call.principal, Permission::kSendCommands, call.parameter("id")));
+  TRY_ASSIGN(auto body, BodyReader::of(call.request));
+  const Json value = body.any("value");
+  if (value.is_null()) body.complain("value", "is missing");
+  TRY(body.done());
+  const auto device = services.twins.device(twin->device);
+  if (!device || !device->config)
+    return fail(ErrorCode::kConflict, "no enabled device feeds this twin, so nobody would take it",
+                twin->name);
+  size_t hint = 0;
+  const std::string& key = call.parameter("element");
+  const auto* element = device->config->find(key, hint);
+  if (!element)
+    return fail(ErrorCode::kNotFound, "the model " + twin->model->id + " has no such element", key);
+  TRY(check_writable(*element, value));
+  TRY_ASSIGN(const auto receipt, services.commands.write_property(device->name, key, value.dump(),
+                                                                  call.principal.name));
+  return Response::json(
+      {{"request_id", receipt.request_id},
+       {"status", receipt.status == stream::CommandStatus::kQueued ? "queued" : "sent"}},
+      202);
+}
+
 }  // namespace
 
 void add_twin_routes(Router& router, const Services& services) {
@@ -284,6 +334,8 @@ void add_twin_routes(Router& router, const Services& services) {
   add_route(router, Method::kDelete, "/twins/{id}", Permission::kWriteTwins, bind(delete_twin));
   add_route(router, Method::kPost, "/twins/{id}/commands/{name}", Permission::kSendCommands,
             bind(send_command));
+  add_route(router, Method::kPut, "/twins/{id}/properties/{element}", Permission::kSendCommands,
+            bind(write_property));
 }
 
 }  // namespace penstock::api

@@ -86,7 +86,8 @@ struct Server::Impl {
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<StoredHistory> history_book;
-  std::unique_ptr<MqttCommands> commands;
+  std::unique_ptr<MqttCommands> mqtt_commands;
+  std::unique_ptr<CommandRouter> commands;
   std::unique_ptr<SystemHealth> health;
   std::unique_ptr<api::ApiServer> api;
 
@@ -254,7 +255,9 @@ Status Server::Impl::start_reading() {
   history_book = std::make_unique<StoredHistory>(*history, *twins);
   std::vector<MqttEndpoint*> all;
   for (const auto& endpoint : endpoints) all.push_back(endpoint.get());
-  commands = std::make_unique<MqttCommands>(*pipeline, all, random);
+  mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
+  commands = std::make_unique<CommandRouter>(*twins);
+  commands->add("mqtt", *mqtt_commands);
   health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
   return {};
 }

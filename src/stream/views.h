@@ -125,9 +125,13 @@ struct CommandReceipt {
 class CommandSender {
  public:
   virtual ~CommandSender() = default;
-  /// Publishes `payload` (JSON text) to devices/{device}/commands/{name} at QoS 1 and journals it.
+  /// Hands `payload` (JSON text) to the device in its protocol's way.
   virtual Result<CommandReceipt> send_command(std::string_view device, std::string_view name,
                                               std::string_view payload, std::string_view who) = 0;
+  /// Asks the device to take `value` (JSON text, checked against the model) for a writable
+  /// property. The twin shows it only once the device reports it.
+  virtual Result<CommandReceipt> write_property(std::string_view device, std::string_view element,
+                                                std::string_view value, std::string_view who) = 0;
 };
 
 enum class HealthStatus : uint8_t { kOk, kDegraded, kFailing };

@@ -88,6 +88,13 @@ class MemoryViews : public stream::LiveValues,
                             std::string(payload) + " " + std::string(who));
     return stream::CommandReceipt{"cmd_1", stream::CommandStatus::kSent};
   }
+  Result<stream::CommandReceipt> write_property(std::string_view device, std::string_view element,
+                                                std::string_view value,
+                                                std::string_view who) override {
+    commands_sent.push_back(std::string(device) + " " + std::string(element) + "=" +
+                            std::string(value) + " " + std::string(who));
+    return stream::CommandReceipt{"cmd_2", stream::CommandStatus::kSent};
+  }
   std::vector<stream::HealthCheck> health() override { return checks; }
   void twin_changed(TwinId) override { ++configuration_changes; }
   void rules_changed() override { ++configuration_changes; }

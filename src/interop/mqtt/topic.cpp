@@ -31,7 +31,7 @@ std::optional<std::string_view> below_device(std::string_view topic, std::string
 
 bool written_by_devices(std::string_view rest) {
   return !(rest == "commands" || rest.starts_with("commands/") || rest == "config" ||
-           rest.starts_with("config/"));
+           rest.starts_with("config/") || rest == "properties/desired");
 }
 
 }  // namespace
