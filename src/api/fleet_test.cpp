@@ -123,8 +123,8 @@ TEST_F(FleetTest, CommandsGoToTheDevice) {
 TEST_F(FleetTest, WritablePropertiesGoToTheDevice) {
   make_compressor();
   const auto write = [&](const char* element, Json value) {
-    return call(Method::kPut, "/twins/comp-1/properties/" + std::string(element),
-                Json{{"value", std::move(value)}})
+    return put("/twins/comp-1/properties/" + std::string(element),
+               Json{{"value", std::move(value)}})
         .status;
   };
   EXPECT_EQ(write("setpoint", 7.5), 202);
