@@ -1,10 +1,12 @@
 // penstock bench: measurements beside peers, and the processes they are made of.
 
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
 
 #include "app/bench/ingest.h"
+#include "app/bench/interop.h"
 #include "app/bench/load.h"
 #include "app/bench/pile.h"
 #include "app/bench/query.h"
@@ -142,6 +144,37 @@ void add_watch(CLI::App* bench) {
   on_run(command, [o]() -> Status { return print_json(bench_watch(*o)); });
 }
 
+// tests/node_modules of the source folder: below us, or where the program was built.
+std::string find_node_modules() {
+  std::error_code none;
+  const std::filesystem::path built = own_program();
+  for (const auto& folder : {std::filesystem::path("."), built.parent_path() / "../.."})
+    if (std::filesystem::is_directory(folder / "tests/node_modules", none))
+      return (folder / "tests/node_modules").lexically_normal().string();
+  return "tests/node_modules";
+}
+
+void add_interop(CLI::App* bench) {
+  auto* command =
+      bench->add_subcommand("interop", "What the doors for other makes cost, beside their peers");
+  auto o = std::make_shared<InteropBenchOptions>();
+  std::string parts;
+  for (const InteropPart& part : interop_parts())
+    parts += fmt::format("{}{} ({})", parts.empty() ? "" : "; ", part.name, part.shows);
+  command->add_flag("--json", o->quiet, "Only the last line, JSON");
+  command->add_option("--only", o->only, "Parts, separated by commas: " + parts)->delimiter(',');
+  command->add_option("--rounds", o->rounds, "Runs of each; the best counts")
+      ->check(CLI::Range(1, 50))
+      ->capture_default_str();
+  command->add_option("--node-modules", o->node_modules,
+                      "Where the peers from npm are; found beside the sources otherwise");
+  on_run(command, [o]() -> Status {
+    o->program = own_program();
+    if (o->node_modules.empty()) o->node_modules = find_node_modules();
+    return print_json(bench_interop(*o));
+  });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& root) {
@@ -152,6 +185,7 @@ void add_bench(CLI::App& root) {
   add_publish(bench);
   add_pile_subscriber(bench);
   add_watch(bench);
+  add_interop(bench);
 }
 
 }  // namespace penstock::app::cli
