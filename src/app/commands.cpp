@@ -47,7 +47,7 @@ Result<stream::CommandReceipt> MqttCommands::send(std::string_view device, std::
   std::future<bool> outcome = delivered->get_future();
   pipeline_.shard(owner).post(
       [endpoint = endpoints_[owner], delivered, text = message.dump(), to = std::string(topic)] {
-        endpoint->publish(to, std::as_bytes(std::span(text)), 1,
+        endpoint->publish(to, std::as_bytes(std::span(text)), 1, false,
                           [delivered](bool sent) { delivered->set_value(sent); });
       });
   if (outcome.wait_for(std::chrono::seconds(5)) != std::future_status::ready)

@@ -202,11 +202,10 @@ Status Server::Impl::open_stream() {
   broker_limits.keep_alive_max_s = options.keep_alive_max_s;
   std::vector<MqttEndpoint*> all;
   for (uint32_t i = 0; i < pipeline->shards(); ++i) {
-    stream::Shard& shard = pipeline->shard(i);
-    endpoints.push_back(std::make_unique<MqttEndpoint>(shard, *authenticator, metrics, random,
-                                                       limits, broker_limits));
+    endpoints.push_back(std::make_unique<MqttEndpoint>(pipeline->shard(i), *authenticator, metrics,
+                                                       random, limits, broker_limits));
     all.push_back(endpoints.back().get());
-    shard.set_endpoint(all.back());
+    all.back()->attach();
   }
   for (MqttEndpoint* endpoint : all) endpoint->set_siblings(all);
 

@@ -23,6 +23,8 @@ const char* type_name(RecordType type) {
       return "mqtt";
     case RecordType::kCommand:
       return "command";
+    case RecordType::kSparkplug:
+      return "sparkplug";
     case RecordType::kPadding:
       break;
   }
@@ -46,7 +48,7 @@ void count(const RawRecord& record, SegmentReport& report) {
     }
   } else if (record.type == RecordType::kSignal) {
     good = decode_signal(record.body).has_value();
-  } else if (record.type != RecordType::kMqtt) {
+  } else if (record.type != RecordType::kMqtt && record.type != RecordType::kSparkplug) {
     good = decode_raw(record.body).has_value();
   }
   if (!good) ++report.undecodable;

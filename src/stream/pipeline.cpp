@@ -13,7 +13,6 @@ namespace penstock::stream {
 namespace {
 
 constexpr std::string_view kLiveSection = "live";
-constexpr std::string_view kEndpointSection = "endpoint";
 constexpr std::string_view kEvaluatorSection = "evaluator/";
 constexpr std::string_view kViewsSection = "raw_views";
 
@@ -282,10 +281,10 @@ void Pipeline::add_sections(Shard& shard, CheckpointWriter& writer) const {
   Bytes live;
   shard.snapshot_live(live);
   writer.add(std::string(kLiveSection), shard.index(), std::move(live));
-  if (shard.endpoint()) {
-    Bytes endpoint;
-    shard.endpoint()->snapshot(endpoint);
-    writer.add(std::string(kEndpointSection), shard.index(), std::move(endpoint));
+  for (const Endpoint* endpoint : shard.endpoints()) {
+    Bytes state;
+    endpoint->snapshot(state);
+    writer.add(std::string(endpoint->section()), shard.index(), std::move(state));
   }
   for (size_t i = 0; i < shard.evaluators().size(); ++i) {
     Bytes state;
@@ -351,10 +350,9 @@ Status Pipeline::restore(const Checkpoint& checkpoint) {
   for (auto& shard : shards_) {
     for (const CheckpointSection& s : checkpoint.sections) {
       if (s.name == kViewsSection) continue;
-      if (s.name == kEndpointSection) {  // sessions of one shard are subscribers on all
-        if (shard->endpoint()) TRY(shard->endpoint()->restore(s.bytes, s.shard));
-        continue;
-      }
+      // Sessions of one shard are subscribers on all: endpoints see every shard's section.
+      for (Endpoint* endpoint : shard->endpoints())
+        if (endpoint->section() == s.name) TRY(endpoint->restore(s.bytes, s.shard));
       if (same_shards && s.shard != shard->index()) continue;
       if (s.name == kLiveSection) shard->restore_live(s.bytes);
       if (!s.name.starts_with(kEvaluatorSection)) continue;
@@ -409,8 +407,9 @@ Status Pipeline::replay(JournalOffset from, JournalOffset views_from, RecoveryRe
       for (auto& shard : shards_) {
         if (samples)
           shard->replay_samples(*samples);
-        else if (shard->endpoint())
-          shard->endpoint()->replay(record->type, record->body);
+        else
+          for (Endpoint* endpoint : shard->endpoints())
+            endpoint->replay(record->type, record->body);
       }
     }
     if (at >= views_from) raw_views_.apply(record->type, at, record->body);

@@ -24,6 +24,7 @@ enum class RecordType : uint8_t {
   kSignal = 4,      ///< a rule or detector changed its mind
   kMqtt = 5,        ///< session state; body owned by interop/mqtt
   kCommand = 6,     ///< a command sent to a device, or its response
+  kSparkplug = 7,   ///< edge nodes' births and what waits for its turn; owned by interop/sparkplug
 };
 
 /// kDeadLetter, kDiscovery.

@@ -110,6 +110,12 @@ void Shard::add_evaluator(std::unique_ptr<Evaluator> evaluator) {
   evaluators_.push_back(std::move(evaluator));
 }
 
+uint8_t Shard::add_endpoint(Endpoint* endpoint) {
+  CHECK(endpoints_.size() < 255);
+  endpoints_.push_back(endpoint);
+  return static_cast<uint8_t>(endpoints_.size() - 1);
+}
+
 void Shard::start() {
   CHECK(!thread_.joinable());
   thread_ = std::thread([this] {
@@ -133,7 +139,8 @@ void Shard::run() {
   // Let the acknowledgements of what is submitted go out before the sockets close.
   const int64_t give_up_us = clock_.monotonic_us() + 1'000'000;
   while ((!in_flight_.empty() || !batch_->empty()) && clock_.monotonic_us() < give_up_us) turn(10);
-  if (endpoint_) endpoint_->on_stop();
+  for (auto endpoint = endpoints_.rbegin(); endpoint != endpoints_.rend(); ++endpoint)
+    (*endpoint)->on_stop();
 }
 
 void Shard::turn(int timeout_ms) {
@@ -144,7 +151,7 @@ void Shard::turn(int timeout_ms) {
   monotonic_us_ = clock_.monotonic_us();
   if (monotonic_us_ >= next_tick_us_ && !paused_) {
     next_tick_us_ = monotonic_us_ + 100'000;
-    if (endpoint_) endpoint_->on_tick();
+    for (Endpoint* endpoint : endpoints_) endpoint->on_tick();
     if (monotonic_us_ >= next_second_us_) {
       next_second_us_ = monotonic_us_ + 1'000'000;
       BatchSink sink(*this);
@@ -158,7 +165,7 @@ void Shard::turn(int timeout_ms) {
     stations_.add(batch_station_, Stations::now_ns() - begin_ns);
   }
   submit();
-  if (endpoint_) endpoint_->on_turn_end();
+  for (Endpoint* endpoint : endpoints_) endpoint->on_turn_end();
 }
 
 void Shard::pause(bool paused) {
@@ -238,12 +245,23 @@ void Shard::submit() {
                   });
 }
 
+// Each endpoint gets its own, in their order.
+void Shard::tell_durable(std::span<const DurableAck> acks, bool ok) {
+  while (!acks.empty()) {
+    const uint8_t owner = acks.front().endpoint;
+    size_t count = 1;
+    while (count < acks.size() && acks[count].endpoint == owner) ++count;
+    if (owner < endpoints_.size()) endpoints_[owner]->on_durable(acks.first(count), ok);
+    acks = acks.subspan(count);
+  }
+}
+
 void Shard::release() {
   while (!in_flight_.empty() && in_flight_.front()->settled && in_flight_.front()->foreign == 0) {
     auto group = std::move(in_flight_.front());
     in_flight_.pop_front();
     in_flight_bytes_ -= std::exchange(group->bytes, 0);
-    if (endpoint_ && !group->acks.empty()) endpoint_->on_durable(group->acks, group->ok);
+    tell_durable(group->acks, group->ok);
     for (auto& callback : group->callbacks) callback(group->ok);
     group->acks.clear();
     group->callbacks.clear();
@@ -338,6 +356,29 @@ void Shard::lost(OrganisationId sender, std::string_view device, Timestamp when)
   });
 }
 
+void Shard::refuse(OrganisationId sender, std::string_view device, std::string_view topic,
+                   std::string_view payload, std::string_view reason) {
+  const uint32_t owner = shard_of(device, options_.count);
+  if (device.empty() || owner == options_.index || owner >= siblings_.size()) {
+    refuse_here(sender, device, topic, payload, reason);
+    return;
+  }
+  forward(owner, [sender, device = std::string(device), topic = std::string(topic),
+                  payload = std::string(payload), reason = std::string(reason)](Shard& there) {
+    there.refuse_here(sender, device, topic, payload, reason);
+  });
+}
+
+void Shard::refuse_here(OrganisationId sender, std::string_view device, std::string_view topic,
+                        std::string_view payload, std::string_view reason) {
+  ++counts_.dead_letters;
+  if (DeviceState* state = known(sender, device)) {
+    ++state->rejected;
+    state->last_rejection = reason;
+  }
+  keep_raw(RecordType::kDeadLetter, sender, device, topic, payload, reason);
+}
+
 // A gateway speaks for devices of other shards: the message goes to its owner, and what this turn
 // acknowledges waits until the owner's batch is durable.
 void Shard::forward(uint32_t owner_index, std::function<void(Shard& owner)> work) {
@@ -355,6 +396,13 @@ void Shard::forward(uint32_t owner_index, std::function<void(Shard& owner)> work
       });
     });
   });
+}
+
+void Shard::run_on(uint32_t owner, std::function<void(Shard& owner)> work) {
+  if (owner == options_.index || owner >= siblings_.size())
+    work(*this);
+  else
+    forward(owner, std::move(work));
 }
 
 void Shard::keep_raw(RecordType type, OrganisationId organisation, std::string_view device,

@@ -33,12 +33,15 @@ struct DurableAck {
   uint64_t connection = 0;
   uint16_t packet_id = 0;
   uint8_t packet_type = 0;
+  uint8_t endpoint = 0;  ///< what Shard::add_endpoint gave
 };
 
 /// A protocol that lives on a shard. All calls on the shard's thread.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
+  /// The name of its section in checkpoints: never changes.
+  [[nodiscard]] virtual std::string_view section() const = 0;
   /// What these acknowledgements stood for is durable, or (not ok) could not be made so.
   virtual void on_durable(std::span<const DurableAck> acks, bool ok) = 0;
   /// The end of a turn: write what is queued to the sockets.
@@ -109,8 +112,10 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   // -- before start(), or on the shard's thread
-  void set_endpoint(Endpoint* endpoint) { endpoint_ = endpoint; }
-  [[nodiscard]] Endpoint* endpoint() { return endpoint_; }
+  /// Gives the number that its acknowledgements carry. Ticks and turn ends come in the order of
+  /// adding, the stop in the reverse.
+  uint8_t add_endpoint(Endpoint* endpoint);
+  [[nodiscard]] std::span<Endpoint* const> endpoints() const { return endpoints_; }
   void set_siblings(std::vector<Shard*> all) { siblings_ = std::move(all); }
   void add_evaluator(std::unique_ptr<Evaluator> evaluator);
   /// A device came, or its configuration changed.
@@ -143,8 +148,15 @@ class Shard {
   /// A device whose values no longer hold (its node died): each live element gets its last value
   /// again at `when`, quality uncertain. Nothing for an unknown one.
   void lost(OrganisationId sender, std::string_view device, Timestamp when);
+  /// Keeps a message that a protocol could not read as a dead letter. `device`: the canonical name
+  /// it was for; may be empty.
+  void refuse(OrganisationId sender, std::string_view device, std::string_view topic,
+              std::string_view payload, std::string_view reason);
   void presence(std::string_view device, bool connected, std::string_view client_id,
                 std::string_view detail);
+  /// Runs `work` on the shard `owner`, at once where that is this one. What this turn acknowledges
+  /// waits until what `work` put into the owner's batch is durable too.
+  void run_on(uint32_t owner, std::function<void(Shard& owner)> work);
   [[nodiscard]] bool knows(std::string_view device) const {
     return devices_.find(device) != devices_.end();
   }
@@ -195,6 +207,7 @@ class Shard {
   void flush_samples();
   void submit();
   void release();
+  void tell_durable(std::span<const DurableAck> acks, bool ok);
   std::unique_ptr<Group> take_group();
   void ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload);
@@ -205,6 +218,8 @@ class Shard {
   DecodeOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload);
   DecodeOutcome bind(DeviceState& state, std::span<const WireValue> values);
   void lost_here(OrganisationId sender, std::string_view device, Timestamp when);
+  void refuse_here(OrganisationId sender, std::string_view device, std::string_view topic,
+                   std::string_view payload, std::string_view reason);
   /// The device, where it is one of `sender`.
   DeviceState* known(OrganisationId sender, std::string_view device);
   /// What a message or report of `state` came to: counts, judges, keeps what was refused.
@@ -226,7 +241,7 @@ class Shard {
   Clock& clock_;
   IngestMetrics& metrics_;
   Reactor reactor_;
-  Endpoint* endpoint_ = nullptr;
+  std::vector<Endpoint*> endpoints_;
   std::vector<Shard*> siblings_;
   std::vector<std::unique_ptr<Evaluator>> evaluators_;
   Stations stations_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include <sodium.h>
@@ -68,6 +70,45 @@ std::string_view host_of(std::string_view peer) {
   return peer;
 }
 
+std::optional<std::string> decoded(std::string_view part) {
+  std::string out;
+  for (size_t i = 0; i < part.size(); ++i) {
+    if (part[i] != '%') {
+      out.push_back(part[i]);
+      continue;
+    }
+    unsigned byte = 0;
+    const char* const digits = part.data() + i + 1;
+    if (i + 2 >= part.size() || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2)
+      return std::nullopt;
+    out.push_back(static_cast<char>(byte));
+    i += 2;
+  }
+  // A name that is a level of a topic, and no wildcard.
+  if (out.empty() || out.find_first_of("/+#") != std::string::npos) return std::nullopt;
+  return out;
+}
+
+// An edge node, named group:node, may send its own births, data and deaths, and hear what is
+// addressed to it and whether hosts are there. A device behind one has no connection of its own.
+void grant_sparkplug(DeviceIdentity& identity) {
+  const std::string_view name = identity.device;
+  const size_t colon = name.find(':');
+  if (colon == std::string_view::npos || name.find(':', colon + 1) != std::string_view::npos)
+    return;
+  const auto group = decoded(name.substr(0, colon));
+  const auto node = decoded(name.substr(colon + 1));
+  if (!group || !node) return;
+  const std::string root = "spBv1.0/" + *group + "/";
+  for (const char* type : {"NBIRTH/", "NDATA/", "NDEATH/"})
+    identity.publish_filters.push_back(root + type + *node);
+  for (const char* type : {"DBIRTH/", "DDATA/", "DDEATH/"})
+    identity.publish_filters.push_back(root + type + *node + "/+");
+  for (const char* type : {"NCMD/", "DCMD/"})
+    identity.subscribe_filters.push_back(root + type + *node + "/#");
+  identity.subscribe_filters.emplace_back("spBv1.0/STATE/#");
+}
+
 DeviceIdentity identity_of(const DeviceRecord& device) {
   DeviceIdentity identity;
   identity.organisation = device.organisation;
@@ -77,6 +118,7 @@ DeviceIdentity identity_of(const DeviceRecord& device) {
   if (device.twin) identity.device = device.name;
   identity.publish_filters = device.publish_filters;
   identity.subscribe_filters = device.subscribe_filters;
+  if (device.protocol == "sparkplug") grant_sparkplug(identity);
   return identity;
 }
 

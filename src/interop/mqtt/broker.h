@@ -74,8 +74,8 @@ class Broker {
   void on_message(uint32_t from_shard, ByteView bytes);
 
   /// For commands and the like. `done(delivered)`: once durable; true where a connected client was
-  /// addressed.
-  void publish_from_platform(std::string_view topic, ByteView payload, uint8_t qos,
+  /// addressed. A retained message that finds no room is delivered, not kept, and counted.
+  void publish_from_platform(std::string_view topic, ByteView payload, uint8_t qos, bool retain,
                              std::function<void(bool)> done);
 
   /// Ends the connections of a device whose credentials no longer hold. Its sessions stay.

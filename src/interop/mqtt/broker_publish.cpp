@@ -640,12 +640,15 @@ void Broker::on_pubcomp(Connection& c, const Frame& frame) {
 }
 
 void Broker::publish_from_platform(std::string_view topic, ByteView payload, uint8_t qos,
-                                   std::function<void(bool)> done) {
+                                   bool retain, std::function<void(bool)> done) {
   Publish p;
   p.topic = topic;
   p.payload = payload;
   p.qos = qos;
+  p.retain = retain;
   const MessagePtr message = make_message(p, {});
+  if (retain && !retained_fits(p)) count_->quota.add();
+  if (retain) set_retained(message, true);
   std::vector<Target> targets;
   collect_targets(topic, {}, targets);
   const bool connected = std::any_of(targets.begin(), targets.end(),

@@ -508,7 +508,7 @@ void MqttEndpoint::when_durable(std::function<void(bool)> then) {
 
 void MqttEndpoint::ack_when_durable(ConnectionId connection, uint8_t packet_type,
                                     uint16_t packet_id) {
-  shard_.ack_when_durable({connection.value, packet_id, packet_type});
+  shard_.ack_when_durable({connection.value, packet_id, packet_type, number_});
 }
 
 void MqttEndpoint::on_durable(std::span<const stream::DurableAck> acks, bool ok) {
@@ -549,9 +549,14 @@ void MqttEndpoint::authenticate(const ConnectInfo& info,
 }
 
 PublishOutcome MqttEndpoint::on_publish(const Principal& sender, std::string_view topic,
-                                        ByteView payload, uint8_t) {
+                                        ByteView payload, uint8_t qos) {
   const auto parsed = parse_device_topic(topic);
-  if (!parsed) return PublishOutcome::kNotOurs;
+  if (!parsed) {
+    for (MessageHandler* handler : handlers_)
+      if (handler->on_message({{}, sender.organisation, topic, payload, qos, sender.may_provision}))
+        return PublishOutcome::kAccepted;
+    return PublishOutcome::kNotOurs;
+  }
   if (parsed->kind == "telemetry" || parsed->kind == "properties") {
     shard_.ingest(sender.organisation, parsed->device, topic, as_text(payload));
     return PublishOutcome::kAccepted;
@@ -576,9 +581,9 @@ void MqttEndpoint::post(uint32_t shard, std::shared_ptr<const Bytes> message) {
   });
 }
 
-void MqttEndpoint::publish(std::string_view topic, ByteView payload, uint8_t qos,
+void MqttEndpoint::publish(std::string_view topic, ByteView payload, uint8_t qos, bool retain,
                            std::function<void(bool)> done) {
-  broker_->publish_from_platform(topic, payload, qos, std::move(done));
+  broker_->publish_from_platform(topic, payload, qos, retain, std::move(done));
 }
 
 }  // namespace penstock::interop::mqtt

@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "interop/mqtt/broker.h"
 #include "interop/mqtt/host.h"
+#include "interop/mqtt/message_handler.h"
 #include "interop/tls.h"
 #include "stream/shard.h"
 
@@ -53,18 +54,24 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   MqttEndpoint& operator=(const MqttEndpoint&) = delete;
 
   // -- before the shard starts
+  /// Joins its shard: sessions are recovered, acknowledgements come.
+  void attach() { number_ = shard_.add_endpoint(this); }
   /// Listens; every shard listens on the same address (SO_REUSEPORT). Returns the address with its
   /// real port.
   Result<NetAddress> listen(const ListenerOptions& options);
   void set_siblings(std::vector<MqttEndpoint*> all) { siblings_ = std::move(all); }
 
+  /// Its messages are those that devices/{device}/… does not claim. Asked in the order of adding.
+  void add_handler(MessageHandler* handler) { handlers_.push_back(handler); }
+
   /// Publishes on behalf of the platform. The shard's thread; acknowledged when durable.
-  void publish(std::string_view topic, ByteView payload, uint8_t qos,
+  void publish(std::string_view topic, ByteView payload, uint8_t qos, bool retain,
                std::function<void(bool delivered)> done);
   [[nodiscard]] size_t connections() const { return open_; }
   Broker& broker() { return *broker_; }
 
   // -- stream::Endpoint
+  [[nodiscard]] std::string_view section() const override { return "endpoint"; }
   void on_durable(std::span<const stream::DurableAck> acks, bool ok) override;
   void on_turn_end() override;
   void on_tick() override;
@@ -122,6 +129,8 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   Random& random_;
   EndpointLimits limits_;
   std::unique_ptr<Broker> broker_;
+  uint8_t number_ = 0;  // among the shard's endpoints
+  std::vector<MessageHandler*> handlers_;
   std::vector<MqttEndpoint*> siblings_;
   std::vector<std::unique_ptr<Listener>> listeners_;
 

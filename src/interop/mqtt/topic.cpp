@@ -1,6 +1,7 @@
 #include "interop/mqtt/topic.h"
 
 #include <algorithm>
+#include <array>
 
 namespace penstock::interop::mqtt {
 namespace {
@@ -32,6 +33,28 @@ std::optional<std::string_view> below_device(std::string_view topic, std::string
 bool written_by_devices(std::string_view rest) {
   return !(rest == "commands" || rest.starts_with("commands/") || rest == "config" ||
            rest.starts_with("config/") || rest == "properties/desired");
+}
+
+// The messages of an edge node, for who joins: births, data and deaths, no commands, no STATE.
+bool written_by_edge_nodes(std::string_view topic) {
+  constexpr std::string_view kRoot = "spBv1.0/";
+  if (!topic.starts_with(kRoot)) return false;
+  topic.remove_prefix(kRoot.size());
+  bool last = false;
+  (void)take_level(topic, last);
+  const std::string_view type = last ? std::string_view() : take_level(topic, last);
+  constexpr std::array<std::string_view, 6> kTypes = {"NBIRTH", "NDATA", "NDEATH",
+                                                      "DBIRTH", "DDATA", "DDEATH"};
+  return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
+}
+
+// What an edge node that joins must hear: whether hosts are there, and that it is to be born again.
+bool heard_by_joining(std::string_view filter) {
+  if (covers("spBv1.0/STATE/#", filter)) return true;
+  if (!covers("spBv1.0/+/NCMD/+/#", filter)) return false;
+  const std::string_view named =
+      filter.ends_with("/#") ? filter.substr(0, filter.size() - 2) : filter;
+  return named.find_first_of("+#") == std::string_view::npos;  // of one node, by its name
 }
 
 }  // namespace
@@ -100,6 +123,7 @@ bool may_publish(const Principal& p, std::string_view topic) {
     if (slash != std::string_view::npos && slash > 8)
       return written_by_devices(topic.substr(slash + 1));
   }
+  if (p.may_provision && written_by_edge_nodes(topic)) return true;
   return std::any_of(p.publish_filters.begin(), p.publish_filters.end(),
                      [&](const std::string& grant) { return matches(grant, topic); });
 }
@@ -107,6 +131,7 @@ bool may_publish(const Principal& p, std::string_view topic) {
 bool may_subscribe(const Principal& p, std::string_view filter) {
   if (p.unrestricted) return true;
   if (!p.device.empty() && below_device(filter, p.device)) return true;
+  if (p.may_provision && heard_by_joining(filter)) return true;
   return std::any_of(p.subscribe_filters.begin(), p.subscribe_filters.end(),
                      [&](const std::string& grant) { return covers(grant, filter); });
 }
