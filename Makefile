@@ -7,7 +7,7 @@ DIR ?= ../shared/data/mqtt_sequences
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build web run test bench fuzz lint format docs clean mqtt-sequences crash-test
+.PHONY: help setup build web run test bench fuzz lint format docs clean mqtt-sequences crash-test interop-test
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ mqtt-sequences: build ## MQTT conformance cases of DIR
 
 crash-test: build ## kill -9 under load, ROUNDS times; nothing acknowledged may be lost
 	@tests/crash_test $(BUILD)/penstock $(ROUNDS)
+
+interop-test: build ## peers of other makes side by side, killed at random, ROUNDS times; nothing lost, nothing twice (PEERS=a,b)
+	@INTEROP_PAHO=$(BUILD)/tests/interop/interop_paho tests/interop/interop_test $(BUILD)/penstock $(ROUNDS)
 
 clean: ## remove what was built
 	@rm -rf build web/dist

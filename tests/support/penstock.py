@@ -10,21 +10,26 @@ from pathlib import Path
 
 
 class Penstock:
-    def __init__(self, program, data, *arguments):
+    def __init__(self, program, data, *arguments, keep_ports=False):
+        """`keep_ports`: a later start() listens where the first one did, so that clients find it again."""
         self.program, self.data, self.arguments = program, Path(data), arguments
-        self.process = None
+        self.process, self.keep_ports, self.ports = None, keep_ports, {}
         self.log = open(f"{data}.log", "ab")  # noqa: SIM115 - lives as long as we do
 
     def start(self, timeout=60):
         """Returns the line it prints when ready."""
-        command = [self.program, "serve", "--data", str(self.data), "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0",
-                   "--ws", "127.0.0.1:0", *self.arguments]
+        command = [self.program, "serve", "--data", str(self.data)]
+        for listener in ("http", "mqtt", "ws"):
+            command += [f"--{listener}", self.ports.get(listener, "127.0.0.1:0")]
+        command += self.arguments
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the server did not start; see {self.data}.log:\n{self.tail()}")
         self.ready = json.loads(line)
         self.mqtt, self.http = self.ready["mqtt"], self.ready["http"]
+        if self.keep_ports:
+            self.ports = {listener: self.ready[listener] for listener in ("http", "mqtt", "ws")}
         self.token = (self.data / "admin.token").read_text().strip()
         return self.ready
 
