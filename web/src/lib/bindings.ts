@@ -95,8 +95,10 @@ export function map_of(text: string): Record<string, unknown> {
   return out;
 }
 
-/** The entry that an error's place names: "elements[3].unit" is 3. */
-export function entry_of(about: string | undefined): number | null {
+/** The entry that an error is about: "elements[3].unit" is 3, and "temperature: furlong" the entry of temperature. */
+export function entry_of(about: string | undefined, entries: readonly { element: string }[]): number | null {
   const match = /^elements\[(\d+)\]/.exec(about ?? '');
-  return match ? Number(match[1]) : null;
+  if (match) return Number(match[1]);
+  const named = entries.findIndex((e) => e.element && about?.startsWith(`${e.element}: `));
+  return named < 0 ? null : named;
 }

@@ -34,6 +34,7 @@ test('value maps are lines', () => {
 });
 
 test('an error names its entry', () => {
-  assert.equal(entry_of('elements[12].unit'), 12);
-  assert.equal(entry_of('topic'), null);
+  assert.equal(entry_of('elements[12].unit', []), 12);
+  assert.equal(entry_of('flow: furlong', [{ element: 'flow2' }, { element: 'flow' }]), 1);
+  assert.equal(entry_of('topic', []), null);
 });
