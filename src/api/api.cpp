@@ -103,6 +103,9 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_site_routes(router_, services_);
   add_twin_routes(router_, services_);
   add_device_routes(router_, services_, options_);
+  add_replacement_routes(router_, services_, options_);
+  add_diagnosis_routes(router_, services_);
+  add_label_routes(router_, services_);
   add_discovery_routes(router_, services_, options_);
   add_binding_routes(router_, services_);
   add_model_routes(router_, services_);

@@ -68,16 +68,6 @@ bool sees(const Services& services, const access::Principal& principal,
   return site ? principal.sees(*site) : principal.sites.empty();
 }
 
-Result<twin::DevicePtr> find_device(const Services& services, const Call& call,
-                                    Permission permission) {
-  const std::string& name = call.parameter("id");
-  TRY_ASSIGN(twin::DevicePtr device, services.twins.device(call.principal.organisation, name));
-  TRY(access::authorize(call.principal, permission));
-  if (!sees(services, call.principal, *device))
-    return fail(ErrorCode::kNotFound, "there is no such device", name);
-  return device;
-}
-
 Result<Response> list_devices(const Services& services, const Call& call) {
   TRY_ASSIGN(const Page page, Page::of(call.request));
   TRY_ASSIGN(const auto wants_online, query_boolean(call.request, "online"));
@@ -312,6 +302,16 @@ Result<Response> delete_join_token(const Services& services, const Call& call) {
 }
 
 }  // namespace
+
+Result<twin::DevicePtr> find_device(const Services& services, const Call& call,
+                                    Permission permission) {
+  const std::string& name = call.parameter("id");
+  TRY_ASSIGN(twin::DevicePtr device, services.twins.device(call.principal.organisation, name));
+  TRY(access::authorize(call.principal, permission));
+  if (!sees(services, call.principal, *device))
+    return fail(ErrorCode::kNotFound, "there is no such device", name);
+  return device;
+}
 
 Response device_created_response(const Services& services, const ApiOptions& options,
                                  const twin::DeviceCreated& made) {

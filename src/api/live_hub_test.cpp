@@ -79,9 +79,7 @@ class LiveHubTest : public ApiTest {
   }
   void start() {
     // The hub's thread measures intervals, so it needs a clock that goes.
-    Services all{system_clock(), metrics, *people, *twins, views, views, views, views,
-                 views,          views,   views,   views,  books, books, books, books};
-    hub = std::make_unique<LiveHub>(all, *journal, limits);
+    hub = std::make_unique<LiveHub>(services(system_clock()), *journal, limits);
   }
   std::shared_ptr<WebSocketSession> join(
       const std::shared_ptr<FakeConnection>& connection, const Json& subscription,

@@ -21,8 +21,9 @@ class ConfigurationListener;
 }  // namespace penstock::stream
 
 namespace penstock::twin {
+class Knocks;
 class TwinRegistry;
-}
+}  // namespace penstock::twin
 
 namespace penstock::interfaces {
 class AlarmBook;
@@ -54,6 +55,7 @@ struct Services {
   interfaces::RuleBook& rules;
   interfaces::DetectorBook& detectors;
   HistoryBook& history;
+  const twin::Knocks& knocks;
 };
 
 /// Where devices connect, as people are told.

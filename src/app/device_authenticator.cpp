@@ -10,7 +10,8 @@ using interop::mqtt::Principal;
 namespace {
 
 twin::Presented presented(const ConnectInfo& info) {
-  return {info.username, info.password, info.certificate_subject, info.peer_address};
+  return {info.username, info.password, info.certificate_subject, info.peer_address,
+          info.certificate_expires};
 }
 
 Authenticator::Outcome to_outcome(tl::expected<twin::DeviceIdentity, twin::Denial> identity) {

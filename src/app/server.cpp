@@ -302,7 +302,8 @@ Status Server::Impl::start_api() {
                                *alarms,
                                *rules,
                                *rules,
-                               *history_book};
+                               *history_book,
+                               identities->knocks()};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(

@@ -190,4 +190,12 @@ std::string TlsSession::client_common_name() const {
   return n > 0 ? std::string(name.data(), static_cast<size_t>(n)) : std::string();
 }
 
+Timestamp TlsSession::client_certificate_expires() const {
+  const std::unique_ptr<X509, Free> certificate(SSL_get1_peer_certificate(impl_->ssl.get()));
+  if (!certificate || SSL_get_verify_result(impl_->ssl.get()) != X509_V_OK) return {};
+  struct tm expires{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &expires) != 1) return {};
+  return Timestamp{static_cast<int64_t>(timegm(&expires)) * 1'000'000};
+}
+
 }  // namespace penstock::interop

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace penstock::interop {
 
@@ -55,6 +56,8 @@ class TlsSession {
   [[nodiscard]] bool peer_closed() const;
   /// Common name of the client's verified certificate; empty without one.
   [[nodiscard]] std::string client_common_name() const;
+  /// When that certificate expires; 0 without one.
+  [[nodiscard]] Timestamp client_certificate_expires() const;
 
  private:
   struct Impl;

@@ -27,6 +27,11 @@ struct DeviceState {
   uint64_t samples = 0;
   uint64_t rejected = 0;  ///< values
   std::string last_rejection;
+  uint64_t unbound = 0;     ///< values whose address its binding leaves out
+  uint64_t suppressed = 0;  ///< values within a deadband
+  uint64_t future = 0;      ///< messages refused because their time lies too far ahead
+  Duration interval;        ///< between messages, smoothed; 0: fewer than two since the start
+  Duration clock_offset;    ///< source time less time of arrival, of its newest samples
 
   uint32_t connections = 0;  ///< open now
   Timestamp connected_at;

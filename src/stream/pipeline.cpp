@@ -183,7 +183,12 @@ std::optional<ConnectionState> Pipeline::connection(std::string_view device) {
                           .messages = s->messages,
                           .samples = s->samples,
                           .rejected = s->rejected,
-                          .last_rejection = s->last_rejection};
+                          .last_rejection = s->last_rejection,
+                          .unbound = s->unbound,
+                          .suppressed = s->suppressed,
+                          .future = s->future,
+                          .interval = s->interval,
+                          .clock_offset = s->clock_offset};
   });
   return out;
 }

@@ -424,7 +424,12 @@ bool Shard::begin_message(DeviceState& state) {
   ++state.messages;
   // Two messages of one turn are two moments: without a time of their own they would share (series,
   // time).
-  state.last_seen = std::max(now_, state.last_seen + Duration::micros(1));
+  const Timestamp before = state.last_seen;
+  state.last_seen = std::max(now_, before + Duration::micros(1));
+  if (state.messages > 1 && before.us != 0) {  // half the weight to the newest eight
+    const Duration since = state.last_seen - before;
+    state.interval.us = state.interval.us == 0 ? since.us : (state.interval.us * 7 + since.us) / 8;
+  }
   return stations_.sample();
 }
 
@@ -434,8 +439,12 @@ void Shard::end_message(DeviceState& state, const DecodeOutcome& outcome, size_t
   counts_.samples += samples.size();
   state.samples += samples.size();
   if (timed) stations_.add_sampled(decode_station_, Stations::now_ns() - begin_ns);
-  if (!samples.empty()) judge(state, samples, timed);
+  if (!samples.empty()) {
+    state.clock_offset = samples.back().source_time - state.last_seen;
+    judge(state, samples, timed);
+  }
   if (outcome.rejected == 0) return;
+  if (outcome.first_reject == Reject::kFutureTime) ++state.future;
   counts_.rejected[static_cast<size_t>(outcome.first_reject)] += outcome.rejected;
   ++counts_.dead_letters;
   state.rejected += outcome.rejected;
@@ -475,6 +484,8 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
 DecodeOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values) {
   const BindOutcome outcome =
       bind_values(values, *state.config, state.live, state.last_seen, options_.decode, turn_);
+  state.unbound += outcome.unbound;
+  state.suppressed += outcome.suppressed;
   counts_.unbound += outcome.unbound;
   counts_.suppressed += outcome.suppressed;
   return outcome;

@@ -47,6 +47,11 @@ struct ConnectionState {
   uint64_t samples = 0;
   uint64_t rejected = 0;
   std::string last_rejection;  ///< reason of the newest dead letter; may be empty
+  uint64_t unbound = 0;        ///< values whose address its binding leaves out
+  uint64_t suppressed = 0;     ///< values within a deadband
+  uint64_t future = 0;         ///< messages refused because their time lies too far ahead
+  Duration interval;           ///< between messages, smoothed; 0: not known
+  Duration clock_offset;       ///< source time less time of arrival, of its newest samples
 };
 
 class Connections {

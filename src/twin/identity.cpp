@@ -153,6 +153,7 @@ struct Identities::Impl {
   std::mutex guard;  // held for a look-up, never while hashing
   BoundedMap<bool> verified;
   BoundedMap<Bucket> attempts;
+  Knocks knocks;
 
   Impl(const TwinRegistry& registry_, Clock& clock_, Random& random, Options options_)
       : registry(registry_),
@@ -212,6 +213,10 @@ struct Identities::Impl {
     if (Bucket* peer = attempts.find("p" + std::string(host))) peer->tokens += 1;
   }
 
+  Outcome quickly(const Presented& presented);
+  /// Remembers who was refused, and the certificate of who was not.
+  Outcome noted(const Presented& presented, Outcome outcome);
+
   Outcome by_token(std::string_view username, std::string_view token) const {
     const std::string digest = store::sha256_hex(token);
     if (const DevicePtr device = registry.device_by_token(digest)) {
@@ -234,37 +239,58 @@ Identities::Identities(const TwinRegistry& registry, Clock& clock, Random& rando
     : impl_(std::make_unique<Impl>(registry, clock, random, options)) {}
 Identities::~Identities() = default;
 
+const Knocks& Identities::knocks() const { return impl_->knocks; }
+
 Outcome Identities::check(const Presented& presented) {
+  return impl_->noted(presented, impl_->quickly(presented));
+}
+
+Outcome Identities::Impl::noted(const Presented& presented, Outcome outcome) {
+  if (outcome) {
+    if (presented.certificate_expires.us != 0 && !outcome->device.empty())
+      knocks.admitted(outcome->device, presented.certificate_expires);
+    return outcome;
+  }
+  if (outcome.error() == Denial::kNeedsSlowCheck) return outcome;
+  const std::string_view called = presented.username.empty() || is_token(presented.username)
+                                      ? presented.certificate_name
+                                      : presented.username;
+  if (!called.empty())
+    knocks.refused(called, name(outcome.error()), host_of(presented.peer), clock.now());
+  return outcome;
+}
+
+Outcome Identities::Impl::quickly(const Presented& presented) {
   if (!presented.certificate_name.empty() && presented.secret.empty()) {
     if (!presented.username.empty() && presented.username != presented.certificate_name)
       return denied(Denial::kBadCredentials);
-    return admit(impl_->registry.device(presented.certificate_name));
+    return admit(registry.device(presented.certificate_name));
   }
-  if (is_token(presented.secret)) return impl_->by_token(presented.username, presented.secret);
+  if (is_token(presented.secret)) return by_token(presented.username, presented.secret);
   // Some clients can set a user name only: the token may stand there.
   if (presented.secret.empty() && is_token(presented.username))
-    return impl_->by_token({}, presented.username);
+    return by_token({}, presented.username);
   if (presented.secret.empty() || presented.username.empty())
     return denied(Denial::kBadCredentials);
 
-  const std::string hash = impl_->registry.password_hash(presented.username);
+  const std::string hash = registry.password_hash(presented.username);
   if (hash.empty()) return denied(Denial::kBadCredentials);
-  const std::string mark = impl_->mark(hash, presented.secret);
+  const std::string proof = mark(hash, presented.secret);
   {
-    const std::lock_guard lock(impl_->guard);
-    if (impl_->verified.find(mark)) return admit(impl_->registry.device(presented.username));
+    const std::lock_guard lock(guard);
+    if (verified.find(proof)) return admit(registry.device(presented.username));
   }
-  return denied(impl_->may_try(presented, false) ? Denial::kNeedsSlowCheck
-                                                 : Denial::kTooManyAttempts);
+  return denied(may_try(presented, false) ? Denial::kNeedsSlowCheck : Denial::kTooManyAttempts);
 }
 
 Outcome Identities::check_slowly(const Presented& presented) {
-  Outcome quick = check(presented);
-  if (quick || quick.error() != Denial::kNeedsSlowCheck) return quick;
-  if (!impl_->may_try(presented, true)) return denied(Denial::kTooManyAttempts);
+  Outcome quick = impl_->quickly(presented);
+  if (quick || quick.error() != Denial::kNeedsSlowCheck) return impl_->noted(presented, quick);
+  if (!impl_->may_try(presented, true))
+    return impl_->noted(presented, denied(Denial::kTooManyAttempts));
   const std::string hash = impl_->registry.password_hash(presented.username);
   if (hash.empty() || !verify_password(hash, presented.secret))
-    return denied(Denial::kBadCredentials);
+    return impl_->noted(presented, denied(Denial::kBadCredentials));
   impl_->give_back(presented, impl_->mark(hash, presented.secret));
   return admit(impl_->registry.device(presented.username));
 }

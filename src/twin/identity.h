@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/io.h"
 #include "base/result.h"
+#include "twin/knocks.h"
 #include "twin/registry.h"
 
 namespace penstock::twin {
@@ -21,6 +22,7 @@ struct Presented {
   std::string_view secret;            ///< token or password; empty with a certificate
   std::string_view certificate_name;  ///< CN of a certificate that TLS has verified, else empty
   std::string_view peer;              ///< address, with or without a port: for the rate limit
+  Timestamp certificate_expires;      ///< of that certificate; 0: none
 };
 
 struct DeviceIdentity {
@@ -69,6 +71,9 @@ class Identities {
 
   /// The same, verifying a password with Argon2id: ~20 ms of CPU and 19 MiB. Not on a shard.
   tl::expected<DeviceIdentity, Denial> check_slowly(const Presented& presented);
+
+  /// Who was refused, by the name that they gave.
+  [[nodiscard]] const Knocks& knocks() const;
 
  private:
   struct Impl;

@@ -176,6 +176,16 @@ struct DeviceRecord {
   std::shared_ptr<const DeviceConfig> config;  ///< shared with its shard; null for applications
 };
 
+/// Other hardware for the same twin: what was put in the place of what, when and why.
+struct ReplacementRecord {
+  std::string old_device,
+      new_device;  ///< names on the wire; the same where only the hardware changed
+  std::string old_serial, new_serial;  ///< the twin's label "serial"; may be empty
+  std::string reason;
+  std::string who;
+  Timestamp at;
+};
+
 struct JoinTokenRecord {
   uint32_t id = 0;
   OrganisationId organisation;

@@ -73,6 +73,13 @@ struct DevicePatch {
   std::optional<std::vector<BindingEntry>> bindings;
   std::optional<std::vector<std::string>> publish_filters, subscribe_filters;
 };
+/// What takes a broken device's place.
+struct ReplacementDraft {
+  std::string name;      ///< another name on the wire; empty: the same
+  std::string serial;    ///< of the new hardware: the twin's label "serial"; empty: none
+  std::string password;  ///< instead of a generated token
+  std::string reason, who;
+};
 /// `token` is shown here once and never again; empty where a password was given.
 struct DeviceCreated {
   DevicePtr device;
@@ -205,6 +212,13 @@ class TwinRegistry {
   /// token, empty where a password was given.
   Result<std::string> rotate_credentials(OrganisationId organisation, std::string_view device,
                                          std::string_view password);
+  /// Puts other hardware in a device's place: twin, series, history, binding and grants stay; the
+  /// old credentials stop working at once. The password is hashed here: not on a shard.
+  Result<DeviceCreated> replace_device(OrganisationId organisation, std::string_view device,
+                                       const ReplacementDraft& draft);
+  /// What was replaced at a twin, newest first.
+  [[nodiscard]] Result<std::vector<ReplacementRecord>> replacements(OrganisationId organisation,
+                                                                    TwinId twin) const;
   [[nodiscard]] Result<DevicePtr> device(OrganisationId organisation, std::string_view name) const;
   [[nodiscard]] DevicePtr device(std::string_view name) const;  ///< null: unknown
   [[nodiscard]] Result<Page<DevicePtr>> devices(OrganisationId organisation, std::string_view text,

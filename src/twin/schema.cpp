@@ -119,6 +119,19 @@ CREATE TABLE binding_version (
   PRIMARY KEY (organisation_id, name, version),
   FOREIGN KEY (organisation_id, name) REFERENCES binding (organisation_id, name) ON DELETE CASCADE)
 )sql"},
+    {4, "what took the place of which device", R"sql(
+CREATE TABLE device_replacement (
+  organisation_id BIGINT NOT NULL REFERENCES organisation (id),
+  id              BIGINT NOT NULL PRIMARY KEY,
+  twin_id         BIGINT NOT NULL REFERENCES twin (id) ON DELETE CASCADE,
+  old_device      TEXT NOT NULL,
+  new_device      TEXT NOT NULL,
+  old_serial      TEXT NOT NULL,
+  new_serial      TEXT NOT NULL,
+  reason          TEXT NOT NULL,
+  replaced_by     TEXT NOT NULL,
+  replaced_at     BIGINT NOT NULL)
+)sql"},
 };
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "api/testing/views.h"
 #include "base/json.h"
 #include "store/registry.h"
+#include "twin/knocks.h"
 #include "twin/registry.h"
 
 namespace penstock::api::testing {
@@ -63,7 +64,8 @@ class ApiTest : public ::testing::Test {
   Reply make_compressor();
   /// A live number of an element.
   void set_live(const std::string& twin, const std::string& element, double value);
-  [[nodiscard]] Services services();
+  [[nodiscard]] Services services() { return services(clock); }
+  [[nodiscard]] Services services(Clock& other_clock);
   [[nodiscard]] Timestamp now() const { return clock.now(); }
 
   static constexpr std::string_view kCompressor = R"({
@@ -80,6 +82,7 @@ class ApiTest : public ::testing::Test {
   Metrics metrics;
   MemoryViews views;
   MemoryBooks books;
+  twin::Knocks knocks;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;

@@ -41,9 +41,9 @@ void ApiTest::SetUp() {
   admin = token->secret;
 }
 
-Services ApiTest::services() {
-  return {clock, metrics, *people, *twins, views, views, views, views,
-          views, views,   views,   views,  books, books, books, books};
+Services ApiTest::services(Clock& other_clock) {
+  return {other_clock, metrics, *people, *twins, views, views, views, views, views,
+          views,       views,   views,   books,  books, books, books, knocks};
 }
 
 void ApiTest::TearDown() {

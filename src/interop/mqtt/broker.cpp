@@ -339,6 +339,7 @@ void Broker::on_connect(Connection& c, const Frame& frame) {
   info.has_username = packet.has_username;
   info.has_password = packet.has_password;
   info.certificate_subject = c.peer.certificate_subject;
+  info.certificate_expires = c.peer.certificate_expires;
   info.peer_address = c.peer.address;
   info.allow_anonymous = c.peer.allow_anonymous;
   host_.authenticate(info,

@@ -46,6 +46,7 @@ struct BrokerLimits {
 struct PeerInfo {
   std::string address;
   std::string certificate_subject;
+  Timestamp certificate_expires;
   bool allow_anonymous = false;
 };
 

@@ -292,7 +292,10 @@ void MqttEndpoint::before_connect(Connection& connection, ByteView bytes) {
   const ListenerOptions& listener = listeners_[connection.wire->listener]->options;
   PeerInfo peer;
   peer.address = shard_.reactor().net().peer_address(connection.wire->socket);
-  if (connection.wire->tls) peer.certificate_subject = connection.wire->tls->client_common_name();
+  if (connection.wire->tls) {
+    peer.certificate_subject = connection.wire->tls->client_common_name();
+    peer.certificate_expires = connection.wire->tls->client_certificate_expires();
+  }
   peer.allow_anonymous = listener.allow_anonymous;
   const Bytes taken = std::exchange(first, {});
   broker_->on_open(connection.id, peer);

@@ -28,6 +28,7 @@ struct ConnectInfo {
   bool has_username = false;
   bool has_password = false;
   std::string certificate_subject;  ///< CN of a verified client certificate; empty without
+  Timestamp certificate_expires;    ///< of that certificate; 0 without one
   std::string peer_address;
   bool allow_anonymous = false;  ///< the listener takes clients without credentials
 };
