@@ -4,12 +4,14 @@ process that may be killed at any time. A new protocol is a class with prepare()
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 
-from samples import ELEMENTS
+from samples import ELEMENTS, time_ms
 
 HERE = Path(__file__).parent
 MODEL = "dtmi:penstock:ScrewCompressor;1"
@@ -29,6 +31,10 @@ def version_of(command, pattern=r"\d+\.\d+(\.\d+)*"):
 def npm_version(package):
     text = (HERE.parent / "node_modules" / package / "package.json").read_text()
     return re.search(r'"version":\s*"([^"]+)"', text).group(1)
+
+
+def iso(ms):
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def free_port():
@@ -90,6 +96,7 @@ class Site:
         made = server.post("/api/v1/devices", {"id": self.device, "site": self.name, "model": MODEL,
                                                "display_name": "Compressor 1", **self.device_draft()})
         self.token = (made.get("credentials") or {}).get("token", "")
+        self.twin = made["device"]["twin"] if "device" in made else made["twin"]
 
     def processes(self):
         """What may be killed beside the peer: pairs of a name and a function that kills it and starts it again."""
@@ -350,4 +357,76 @@ class Lwm2m(Site):
                 self.key["identity"], "--key", self.key["key_hex"], "--base", self.run.base_ms, "--first", first]
 
 
-ALL = [MosquittoPub, MqttJs, PahoC, TopicBinding, Bridged, SparkplugClient, Curl, Lwm2m]
+class NodeOpcua(Site):
+    """A server that is read: nobody acknowledges to it, and what was missed is read from its history. So what matters is
+    whether its last sample is in history at last, and then all others."""
+
+    name = "opcua"
+    needs = "/opcua/sources"
+    protocol = "OPC UA, SignAndEncrypt"
+    namespace = "nsu=urn:interop:works;s=Compressor"
+
+    @staticmethod
+    def missing():
+        connector = HERE.parent.parent / "connectors/opcua/dist/connector.js"
+        if not (NODE and (HERE.parent / "node_modules/node-opcua-server").exists()):
+            return "node-opcua-server is not installed: make setup"
+        return "" if connector.exists() else "the connector is not built: make build"
+
+    def label(self):
+        return f"node-opcua-server {npm_version('node-opcua-server')}"
+
+    def prepare(self):
+        server = self.run.server
+        self.port = free_port()
+        server.post("/api/v1/sites", {"name": self.name, "display_name": f"Works of {self.label()}"})
+        self.start()
+        server.post("/api/v1/opcua/sources", {"name": "works", "secrets": {"password": "gate-5"}, "document": {
+            "endpoint_url": f"opc.tcp://127.0.0.1:{self.port}", "security_mode": "SignAndEncrypt", "security_policy": "Basic256Sha256",
+            "user_kind": "password", "user_name": "plant", "publishing_ms": 200, "sampling_ms": 0, "queue": 1000}})
+        server.until("the certificate is asked about", lambda: self.state() == "untrusted", 120)
+        for one in server.get("/api/v1/opcua/certificates")["items"]:
+            server.post(f"/api/v1/opcua/certificates/{one['thumbprint']}", {"action": "trust"})
+        server.until("the source is online", lambda: self.state() == "online", 120)
+        nodes = {element: f"{self.namespace}.{element}" for element in self.element_names}
+        made = server.post("/api/v1/opcua/sources/works/assets", {
+            "name": "opcua-compressor", "site": self.name, "model": MODEL,
+            "elements": [{"address": node, "element": element, "data_type": "Double"} for element, node in nodes.items()],
+            "assets": [{"name": "Compressor 1", "root": self.namespace,
+                        "nodes": [{"address": node, "node": node} for node in nodes.values()]}]})
+        self.device = self.twin = made["devices"][0]
+
+    def state(self):
+        return (self.run.server.get("/api/v1/opcua/sources/works")["status"] or {}).get("state")
+
+    def command(self, first):
+        return [NODE, HERE / "peers/opcua.mjs", "--port", self.port, "--pki", self.run.folder / "opcua", "--password", "gate-5",
+                "--base", self.run.base_ms, "--first", first]
+
+    def processes(self):
+        return [("connector", self.kill_connector)]
+
+    def kill_connector(self):
+        """The server starts it again."""
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) if words else 0
+            except OSError:
+                continue
+            if parent == self.run.server.process.pid and any(word.endswith(b"connector.js") for word in words):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+    def done(self):
+        """All of them are in history; where that does not come about, the table says what is missing."""
+        until = time_ms(self.run.base_ms, self.until)
+        answer = self.run.server.post("/api/v1/query", {"series": [{"twin": self.twin, "element": e} for e in self.element_names],
+                                                        "from": iso(self.run.base_ms - 1000), "to": iso(until + 1000), "bucket": "1h",
+                                                        "functions": ["count"]})
+        return all(sum(n or 0 for n in one.get("count", [])) >= self.until + 1 for one in answer["series"])
+
+    def first_missing(self):
+        return 0
+
+
+ALL = [MosquittoPub, MqttJs, PahoC, TopicBinding, Bridged, SparkplugClient, Curl, Lwm2m, NodeOpcua]
