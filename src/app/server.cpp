@@ -19,6 +19,7 @@
 #include "app/evaluators.h"
 #include "app/health.h"
 #include "app/history_book.h"
+#include "app/model_repositories.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
@@ -86,6 +87,7 @@ struct Server::Impl {
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<StoredHistory> history_book;
+  std::unique_ptr<ConfiguredRepositories> repositories;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
   std::unique_ptr<SystemHealth> health;
@@ -287,6 +289,7 @@ Status Server::Impl::start_api() {
   if (options.http_tls) server.http.tls = api::TlsOptions{options.tls_certificate, options.tls_key};
   server.api = {kVersion, options.web_directory, exports, describe(addresses),
                 options.open_metrics};
+  TRY_ASSIGN(repositories, ConfiguredRepositories::create(options.model_repositories, clock));
   const api::Services services{clock,
                                metrics,
                                *access,
@@ -303,7 +306,8 @@ Status Server::Impl::start_api() {
                                *rules,
                                *rules,
                                *history_book,
-                               identities->knocks()};
+                               identities->knocks(),
+                               *repositories};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(

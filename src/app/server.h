@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/net.h"
 #include "base/result.h"
@@ -29,6 +30,7 @@ struct ServerOptions {
   uint64_t packet_bytes_max = 1ULL << 20;
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
+  std::vector<std::string> model_repositories;  ///< NAME=LOCATION: the API reads from no others
   Duration checkpoint_interval = Duration::seconds(30);
 };
 
