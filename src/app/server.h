@@ -30,6 +30,9 @@ struct ServerOptions {
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   Duration checkpoint_interval = Duration::seconds(30);
+  /// So much of the journal is kept longer than the server needs it, where messages of unregistered
+  /// devices or dead letters lie in it: what re-binding can reach.
+  uint64_t rebind_bytes_max = 2ULL << 30;
 };
 
 /// What came of the addresses, with their real ports.
