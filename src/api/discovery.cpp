@@ -315,8 +315,11 @@ Status choose(const Call& call, const Services& services, const Acceptance& want
     if (document.is_null() && draft.binding.empty() && as_proposed) document = made->binding;
   }
   if (!document.is_null()) {
+    draft.bindings.clear();
     TRY_ASSIGN(draft.binding, added.binding(document, draft.model, call.principal.name));
-  } else if (draft.binding.empty() && made) {
+  } else if (!draft.binding.empty()) {
+    draft.bindings.clear();
+  } else if (made) {
     // "Discharge-Pressure" on the wire is the model's discharge_pressure.
     TRY_ASSIGN(const auto model, services.twins.model(organisation, draft.model));
     draft.bindings = twin::match_bindings(*model, wire_keys(made->proposal));

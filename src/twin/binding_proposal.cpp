@@ -123,11 +123,9 @@ Json propose_binding(std::string_view device, std::string_view protocol,
                      std::span<const std::string> topics, const PayloadShape& shape,
                      const Proposal& proposal) {
   const std::string topic = protocol == "mqtt" ? propose_topic(device, topics) : std::string();
-  const bool same_names =
-      std::all_of(proposal.elements.begin(), proposal.elements.end(),
-                  [](const ProposedElement& e) { return e.name == e.wire_key; });
-  const bool plain = protocol == "mqtt" || protocol == "http";
-  if (plain && topic.empty() && same_names && shape.time.empty()) return nullptr;
+  // Telemetry JSON at its own topic is understood as it is; names that differ are the device's own.
+  const bool plain = protocol == "mqtt" || (protocol == "http" && shape.json);
+  if (plain && topic.empty() && shape.time.empty()) return nullptr;
   Json out = {{"name", class_name(device)},
               {"description",
                fmt::format("Proposed from {} messages of {}", proposal.messages_read, device)},

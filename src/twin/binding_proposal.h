@@ -35,8 +35,8 @@ struct PayloadShape {
   std::string time;      ///< the member that take_time() found
 };
 
-/// The document as JSON; null where none is needed: MQTT or HTTP JSON whose members are named as
-/// the elements.
+/// The document as JSON; null where none is needed: telemetry JSON at its own topic, whose names
+/// the device's own bindings map (Proposal::bindings).
 nlohmann::json propose_binding(std::string_view device, std::string_view protocol,
                                std::span<const std::string> topics, const PayloadShape& shape,
                                const Proposal& proposal);
