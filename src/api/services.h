@@ -18,12 +18,19 @@ class DiscoveryView;
 class CommandSender;
 class HealthSource;
 class ConfigurationListener;
+class RebindBook;
 }  // namespace penstock::stream
 
 namespace penstock::twin {
 class Knocks;
 class TwinRegistry;
+class Identities;
+class Onboarding;
 }  // namespace penstock::twin
+
+namespace penstock::interop::http {
+class Ingest;
+}
 
 namespace penstock::interfaces {
 class AlarmBook;
@@ -58,6 +65,10 @@ struct Services {
   HistoryBook& history;
   const twin::Knocks& knocks;
   ModelRepositories& repositories;
+  twin::Identities& identities;
+  interop::http::Ingest& ingest_http;
+  stream::RebindBook& rebinds;
+  twin::Onboarding& onboarding;
 };
 
 /// Where devices connect, as people are told.

@@ -26,11 +26,14 @@
 #include "base/timezone.h"
 #include "interfaces/alarms/alarm_desk.h"
 #include "interfaces/alarms/rule_store.h"
+#include "interop/http/ingest.h"
 #include "interop/mqtt/endpoint.h"
 #include "store/registry.h"
 #include "stream/history.h"
 #include "stream/journal.h"
+#include "stream/rebind.h"
 #include "twin/identity.h"
+#include "twin/onboarding.h"
 #include "twin/registry.h"
 
 namespace penstock::app {
@@ -86,6 +89,10 @@ struct Server::Impl {
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
+  std::unique_ptr<interop::http::IdempotencyKeys> ingest_keys;
+  std::unique_ptr<interop::http::Ingest> ingest;
+  std::unique_ptr<stream::Rebinder> rebinder;
+  std::unique_ptr<twin::Onboarding> onboarding;
   std::unique_ptr<StoredHistory> history_book;
   std::unique_ptr<ConfiguredRepositories> repositories;
   std::unique_ptr<MqttCommands> mqtt_commands;
@@ -254,6 +261,15 @@ Status Server::Impl::start_reading() {
   history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
   history_writer->start();
   history_book = std::make_unique<StoredHistory>(*history, *twins);
+  TRY_ASSIGN(ingest_keys, interop::http::IdempotencyKeys::open(*registry, clock));
+  ingest = std::make_unique<interop::http::Ingest>(
+      [this](std::vector<stream::Intake> intakes, auto then) {
+        pipeline->submit(std::move(intakes), std::move(then));
+      },
+      *twins, *ingest_keys, clock, metrics);
+  TRY_ASSIGN(rebinder, stream::Rebinder::open(*registry, *pipeline, clock, metrics, {}));
+  rebinder->start();
+  TRY_ASSIGN(onboarding, twin::Onboarding::open(*registry, *twins, clock, random));
   std::vector<MqttEndpoint*> all;
   for (const auto& endpoint : endpoints) all.push_back(endpoint.get());
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
@@ -290,24 +306,28 @@ Status Server::Impl::start_api() {
   server.api = {kVersion, options.web_directory, exports, describe(addresses),
                 options.open_metrics};
   TRY_ASSIGN(repositories, ConfiguredRepositories::create(options.model_repositories, clock));
-  const api::Services services{clock,
-                               metrics,
-                               *access,
-                               *twins,
-                               *pipeline,
-                               *pipeline,
-                               *pipeline,
-                               pipeline->raw_views(),
-                               pipeline->raw_views(),
-                               *commands,
-                               *health,
-                               *evaluators,
-                               *alarms,
-                               *rules,
-                               *rules,
-                               *history_book,
-                               identities->knocks(),
-                               *repositories};
+  const api::Services services{.clock = clock,
+                               .metrics = metrics,
+                               .access = *access,
+                               .twins = *twins,
+                               .live = *pipeline,
+                               .connections = *pipeline,
+                               .ingest = *pipeline,
+                               .dead_letters = pipeline->raw_views(),
+                               .discovery = pipeline->raw_views(),
+                               .commands = *commands,
+                               .health = *health,
+                               .configuration = *evaluators,
+                               .alarms = *alarms,
+                               .rules = *rules,
+                               .detectors = *rules,
+                               .history = *history_book,
+                               .knocks = identities->knocks(),
+                               .repositories = *repositories,
+                               .identities = *identities,
+                               .ingest_http = *ingest,
+                               .rebinds = *rebinder,
+                               .onboarding = *onboarding};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -323,9 +343,15 @@ Status Server::Impl::start_api() {
 
 // -- running
 
-// Everybody who reads the journal has what lies before: recovery, history and alarms.
+// Everybody who reads the journal has what lies before: recovery, history, alarms, re-binding. What
+// a person may still want re-bound is kept beyond that, within its budget and while there is disk.
 stream::JournalOffset Server::Impl::journal_needed_from() const {
-  return std::min({pipeline->checkpointed_offset(), history->committed_offset(), alarms->offset()});
+  const auto needed = std::min({pipeline->checkpointed_offset(), history->committed_offset(),
+                                alarms->offset(), rebinder->needed_from()});
+  if (journal->state() != stream::JournalState::kWriting) return needed;
+  const auto end = journal->durable_offset();
+  const auto reach = end > options.rebind_bytes_max ? end - options.rebind_bytes_max : 0;
+  return std::min(needed, std::max(pipeline->raw_views().first_offset(), reach));
 }
 
 // Late samples make a day's file anew, so an hour is soon enough.
@@ -371,6 +397,8 @@ void Server::Impl::stop() {
   }
   stop_wanted.notify_all();
   if (maintenance.joinable()) maintenance.join();
+  if (ingest) ingest->stop();
+  if (rebinder) rebinder->stop();
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();

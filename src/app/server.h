@@ -32,6 +32,9 @@ struct ServerOptions {
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   std::vector<std::string> model_repositories;  ///< NAME=LOCATION: the API reads from no others
   Duration checkpoint_interval = Duration::seconds(30);
+  /// So much of the journal is kept longer than the server needs it, where messages of unregistered
+  /// devices or dead letters lie in it: what re-binding can reach.
+  uint64_t rebind_bytes_max = 2ULL << 30;
 };
 
 /// What came of the addresses, with their real ports.

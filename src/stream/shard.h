@@ -14,9 +14,11 @@
 
 #include "base/io.h"
 #include "base/metrics.h"
+#include "stream/bind.h"
 #include "stream/bound_payload.h"
 #include "stream/device_state.h"
 #include "stream/evaluator.h"
+#include "stream/intake.h"
 #include "stream/journal.h"
 #include "stream/reactor.h"
 #include "stream/report.h"
@@ -145,6 +147,9 @@ class Shard {
               std::string_view payload);
   /// What a protocol read of one device: the same, for values that are not JSON.
   void report(const Report& report);
+  /// The same for a message that another thread handed over. REQUIRES: this shard owns the device.
+  /// Receipt::durable is the caller's to set, when it is.
+  Receipt take(const Intake& intake);
   /// A device whose values no longer hold (its node died): each live element gets its last value
   /// again at `when`, quality uncertain. Nothing for an unknown one.
   void lost(OrganisationId sender, std::string_view device, Timestamp when);
@@ -215,8 +220,13 @@ class Shard {
   void forward(uint32_t owner, std::function<void(Shard& owner)> work);
   void report_here(const Report& report);
   /// A message of a device whose binding says how to read it.
-  DecodeOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload);
-  DecodeOutcome bind(DeviceState& state, std::span<const WireValue> values);
+  BindOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload,
+                         Timestamp received, bool history_only);
+  BindOutcome bind(DeviceState& state, std::span<const WireValue> values, Timestamp received,
+                   bool history_only);
+  /// Reads what an Intake holds, whichever it is.
+  BindOutcome read_intake(DeviceState& state, const Intake& intake, Timestamp received);
+  void keep_unknown(const Intake& intake);
   void lost_here(OrganisationId sender, std::string_view device, Timestamp when);
   void refuse_here(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload, std::string_view reason);
@@ -230,8 +240,11 @@ class Shard {
                      std::string_view payload);
   void judge(DeviceState& state, std::span<const Sample> samples, bool timed);
   void update_live(DeviceState& state, std::span<const Sample> samples, std::string_view text);
-  void keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
-                std::string_view topic, std::string_view payload, std::string_view reason);
+  void keep_raw(RecordType type, Timestamp received, OrganisationId organisation,
+                std::string_view device, std::string_view topic, std::string_view payload,
+                std::string_view reason);
+  /// "wrong_type: mode and 2 more"
+  static void describe(const DecodeOutcome& outcome, std::string& out);
   void publish_counts();
 
   static constexpr size_t kInFlightMax = 2;  // one being synced, one ready for the next sync

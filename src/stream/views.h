@@ -94,13 +94,21 @@ class DeadLetterView {
   virtual uint64_t dead_letter_count(OrganisationId organisation) = 0;
 };
 
+/// One message of a device that nobody has registered.
+struct DiscoverySample {
+  Timestamp received;
+  std::string topic, payload;
+};
+
 /// A device that speaks but that nobody has registered.
 struct DiscoveredDevice {
   OrganisationId organisation;
   std::string device;
   Timestamp first_seen, last_seen;
   uint64_t messages = 0;
-  std::string topic, sample_payload;  ///< of the newest telemetry message
+  std::string topic, sample_payload;     ///< of the newest telemetry message
+  std::vector<DiscoverySample> samples;  ///< the first one and the newest, oldest first
+  uint64_t first_offset = 0;             ///< the journal's, of its first message; 0: not known
 };
 
 class DiscoveryView {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "stream/rebind.h"
 #include "stream/views.h"
 
 namespace penstock::api::testing {
@@ -17,7 +18,8 @@ class MemoryViews : public stream::LiveValues,
                     public stream::DiscoveryView,
                     public stream::CommandSender,
                     public stream::HealthSource,
-                    public stream::ConfigurationListener {
+                    public stream::ConfigurationListener,
+                    public stream::RebindBook {
  public:
   std::map<uint32_t, stream::TwinLive> twins;
   std::map<std::string, stream::ConnectionState, std::less<>> states;
@@ -96,6 +98,35 @@ class MemoryViews : public stream::LiveValues,
     return stream::CommandReceipt{"cmd_2", stream::CommandStatus::kSent};
   }
   std::vector<stream::HealthCheck> health() override { return checks; }
+  std::vector<stream::RebindJob> jobs;
+  Result<stream::RebindJob> start_rebind(OrganisationId organisation, std::string_view device,
+                                         stream::RebindKind kind, stream::JournalOffset from,
+                                         std::string_view by) override {
+    stream::RebindJob job;
+    job.id = jobs.size() + 1;
+    job.organisation = organisation;
+    job.device = device;
+    job.kind = kind;
+    job.from = from;
+    job.by = by;
+    jobs.push_back(job);
+    return job;
+  }
+  std::vector<stream::RebindJob> rebind_jobs(OrganisationId, std::string_view device) override {
+    std::vector<stream::RebindJob> out;
+    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at)
+      if (device.empty() || at->device == device) out.push_back(*at);
+    return out;
+  }
+  Result<stream::RebindJob> rebind_job(OrganisationId, uint64_t id) override {
+    if (id == 0 || id > jobs.size()) return fail(ErrorCode::kNotFound, "there is no such job");
+    return jobs[id - 1];
+  }
+  Status cancel_rebind(OrganisationId, uint64_t id) override {
+    if (id == 0 || id > jobs.size()) return fail(ErrorCode::kNotFound, "there is no such job");
+    jobs[id - 1].state = stream::RebindState::kCancelled;
+    return {};
+  }
   void twin_changed(TwinId) override { ++configuration_changes; }
   void rules_changed() override { ++configuration_changes; }
 };

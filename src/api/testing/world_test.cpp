@@ -16,6 +16,25 @@ void ApiTest::SetUp() {
   auto twin_registry = twin::TwinRegistry::open(*registry, clock, system_random(), twin_options);
   ASSERT_TRUE(twin_registry) << twin_registry.error().text();
   twins = std::move(*twin_registry);
+  identities = std::make_unique<twin::Identities>(*twins, clock, system_random());
+  auto opened_keys = interop::http::IdempotencyKeys::open(*registry, clock);
+  ASSERT_TRUE(opened_keys) << opened_keys.error().text();
+  keys = std::move(*opened_keys);
+  ingest = std::make_unique<interop::http::Ingest>(
+      [this](std::vector<stream::Intake> intakes, const auto& then) {
+        std::vector<stream::Receipt> receipts(intakes.size());
+        for (size_t i = 0; i < intakes.size(); ++i) {
+          receipts[i].durable = journal_writes;
+          receipts[i].known = twins->device(intakes[i].device) != nullptr;
+          receipts[i].accepted = receipts[i].known ? 1 : 0;
+          taken.push_back(std::move(intakes[i]));
+        }
+        then(std::move(receipts));
+      },
+      *twins, *keys, clock, metrics);
+  auto opened_onboarding = twin::Onboarding::open(*registry, *twins, clock, system_random());
+  ASSERT_TRUE(opened_onboarding) << opened_onboarding.error().text();
+  onboarding = std::move(*opened_onboarding);
   access::AccessOptions options;
   options.organisation = twins->default_organisation();
   options.cost = {1, 8192};
@@ -42,12 +61,36 @@ void ApiTest::SetUp() {
 }
 
 Services ApiTest::services(Clock& other_clock) {
-  return {other_clock, metrics, *people, *twins, views, views, views, views,  views,
-          views,       views,   views,   books,  books, books, books, knocks, repositories};
+  return {.clock = other_clock,
+          .metrics = metrics,
+          .access = *people,
+          .twins = *twins,
+          .live = views,
+          .connections = views,
+          .ingest = views,
+          .dead_letters = views,
+          .discovery = views,
+          .commands = views,
+          .health = views,
+          .configuration = views,
+          .alarms = books,
+          .rules = books,
+          .detectors = books,
+          .history = books,
+          .knocks = knocks,
+          .repositories = repositories,
+          .identities = *identities,
+          .ingest_http = *ingest,
+          .rebinds = views,
+          .onboarding = *onboarding};
 }
 
 void ApiTest::TearDown() {
   api.reset();
+  onboarding.reset();
+  ingest.reset();
+  keys.reset();
+  identities.reset();
   people.reset();
   twins.reset();
   registry.reset();
