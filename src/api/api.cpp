@@ -108,6 +108,8 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_label_routes(router_, services_);
   add_discovery_routes(router_, services_, options_);
   add_binding_routes(router_, services_);
+  add_message_routes(router_, services_);
+  add_bridge_routes(router_, services_);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

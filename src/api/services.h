@@ -18,6 +18,7 @@ class DiscoveryView;
 class CommandSender;
 class HealthSource;
 class ConfigurationListener;
+class MessageTapView;
 }  // namespace penstock::stream
 
 namespace penstock::twin {
@@ -30,6 +31,10 @@ class AlarmBook;
 class RuleBook;
 class DetectorBook;
 }  // namespace penstock::interfaces
+
+namespace penstock::interop::mqtt {
+class BridgeBook;
+}
 
 namespace penstock::api {
 class HistoryBook;
@@ -56,6 +61,8 @@ struct Services {
   interfaces::DetectorBook& detectors;
   HistoryBook& history;
   const twin::Knocks& knocks;
+  stream::MessageTapView& taps;
+  interop::mqtt::BridgeBook& bridges;
 };
 
 /// Where devices connect, as people are told.

@@ -14,6 +14,7 @@
 #include "api/testing/contract.h"
 #include "api/testing/views.h"
 #include "base/json.h"
+#include "interop/mqtt/bridge_store.h"
 #include "store/registry.h"
 #include "twin/knocks.h"
 #include "twin/registry.h"
@@ -86,6 +87,7 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;
+  std::unique_ptr<interop::mqtt::BridgeStore> bridges;  ///< none of them runs
   std::unique_ptr<Api> api;
   std::string admin;  ///< an administrator's bearer token
   access::Principal administrator;

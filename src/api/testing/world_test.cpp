@@ -22,6 +22,10 @@ void ApiTest::SetUp() {
   auto access = access::AccessControl::open(*registry, clock, system_random(), options);
   ASSERT_TRUE(access) << access.error().text();
   people = std::move(*access);
+  auto bridge_store = interop::mqtt::BridgeStore::open(*registry, system_files(), clock,
+                                                       system_random(), directory + "/bridge.key");
+  ASSERT_TRUE(bridge_store) << bridge_store.error().text();
+  bridges = std::move(*bridge_store);
   ApiOptions api_options;
   api_options.version = "0.1.0";
   api_options.export_directory = directory;
@@ -42,12 +46,13 @@ void ApiTest::SetUp() {
 }
 
 Services ApiTest::services(Clock& other_clock) {
-  return {other_clock, metrics, *people, *twins, views, views, views, views, views,
-          views,       views,   views,   books,  books, books, books, knocks};
+  return {other_clock, metrics, *people, *twins, views, views, views,  views, views,   views,
+          views,       views,   books,   books,  books, books, knocks, views, *bridges};
 }
 
 void ApiTest::TearDown() {
   api.reset();
+  bridges.reset();
   people.reset();
   twins.reset();
   registry.reset();
