@@ -118,6 +118,8 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_onboarding_routes(router_, services_, options_);
   add_rebind_routes(router_, services_);
   add_binding_routes(router_, services_);
+  add_message_routes(router_, services_);
+  add_bridge_routes(router_, services_);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

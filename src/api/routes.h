@@ -33,6 +33,8 @@ void add_discovery_routes(Router& router, const Services& services, const ApiOpt
 void add_onboarding_routes(Router& router, const Services& services, const ApiOptions& options);
 void add_rebind_routes(Router& router, const Services& services);
 void add_binding_routes(Router& router, const Services& services);
+void add_bridge_routes(Router& router, const Services& services);
+void add_message_routes(Router& router, const Services& services);
 void add_model_routes(Router& router, const Services& services);
 void add_alarm_routes(Router& router, const Services& services);
 void add_rule_routes(Router& router, const Services& services);

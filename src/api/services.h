@@ -19,6 +19,7 @@ class CommandSender;
 class HealthSource;
 class ConfigurationListener;
 class RebindBook;
+class MessageTapView;
 }  // namespace penstock::stream
 
 namespace penstock::twin {
@@ -37,6 +38,10 @@ class AlarmBook;
 class RuleBook;
 class DetectorBook;
 }  // namespace penstock::interfaces
+
+namespace penstock::interop::mqtt {
+class BridgeBook;
+}
 
 namespace penstock::api {
 class HistoryBook;
@@ -69,6 +74,8 @@ struct Services {
   interop::http::Ingest& ingest_http;
   stream::RebindBook& rebinds;
   twin::Onboarding& onboarding;
+  stream::MessageTapView& taps;
+  interop::mqtt::BridgeBook& bridges;
 };
 
 /// Where devices connect, as people are told.

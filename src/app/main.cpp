@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
   cli::add_simulate(root);
   cli::add_detect(root);
   cli::add_bench(root);
+  cli::add_binding(root);
+  cli::add_bridge(root);
   cli::add_completion(root);
   try {
     root.parse(argc, argv);

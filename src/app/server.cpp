@@ -14,6 +14,8 @@
 
 #include "api/access/access_control.h"
 #include "api/api_server.h"
+#include "app/bound_topics.h"
+#include "app/bridge_links.h"
 #include "app/commands.h"
 #include "app/device_authenticator.h"
 #include "app/evaluators.h"
@@ -79,6 +81,7 @@ struct Server::Impl {
   std::unique_ptr<api::access::AccessControl> access;
   std::unique_ptr<interfaces::RuleStore> rules;
   std::unique_ptr<interfaces::AlarmDesk> alarms;
+  std::unique_ptr<interop::mqtt::BridgeStore> bridges;
 
   std::unique_ptr<stream::Journal> journal;
   std::unique_ptr<stream::HistoryStore> history;
@@ -87,6 +90,8 @@ struct Server::Impl {
   std::unique_ptr<stream::Pipeline> pipeline;
   std::unique_ptr<Evaluators> evaluators;
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
+  std::unique_ptr<BoundTopics> bound_topics;
+  std::unique_ptr<BridgeLinks> bridge_links;
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<interop::http::IdempotencyKeys> ingest_keys;
@@ -160,6 +165,8 @@ Status Server::Impl::open_registry() {
   TRY_ASSIGN(alarms, interfaces::AlarmDesk::open(
                          *registry, *twins, clock, metrics,
                          [this](RuleId id, TwinId twin) { return rules->source(id, twin); }));
+  TRY_ASSIGN(bridges, interop::mqtt::BridgeStore::open(*registry, files, clock, random,
+                                                       data + "/bridge.key"));
   return {};
 }
 
@@ -217,6 +224,9 @@ Status Server::Impl::open_stream() {
     all.back()->attach();
   }
   for (MqttEndpoint* endpoint : all) endpoint->set_siblings(all);
+  bound_topics = std::make_unique<BoundTopics>(*twins, *pipeline, all, clock);
+  bridge_links =
+      std::make_unique<BridgeLinks>(*bridges, *twins, *pipeline, all, *workers, random, metrics);
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
   evaluators->apply();
@@ -258,6 +268,7 @@ Status Server::Impl::listen_all() {
 Status Server::Impl::start_reading() {
   evaluators->set_running();
   pipeline->start();
+  bridge_links->start();
   history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
   history_writer->start();
   history_book = std::make_unique<StoredHistory>(*history, *twins);
@@ -275,7 +286,8 @@ Status Server::Impl::start_reading() {
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
-  health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
+  health = std::make_unique<SystemHealth>(*pipeline, *history, bridge_links->board(), files,
+                                          options.data_directory);
   return {};
 }
 
@@ -327,7 +339,9 @@ Status Server::Impl::start_api() {
                                .identities = *identities,
                                .ingest_http = *ingest,
                                .rebinds = *rebinder,
-                               .onboarding = *onboarding};
+                               .onboarding = *onboarding,
+                               .taps = bound_topics->tap(),
+                               .bridges = *bridges};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -369,6 +383,7 @@ void Server::Impl::export_days() {
 }
 
 void Server::Impl::maintain() {
+  bound_topics->maintain();
   if (options.parquet_days) export_days();
   if (const Status trimmed = journal->trim(journal_needed_from()); !trimmed)
     log_warning("server", "the journal was not trimmed: {}", trimmed.error().text());

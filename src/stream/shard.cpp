@@ -322,14 +322,25 @@ void Shard::presence(std::string_view device, bool connected, std::string_view c
 
 void Shard::ingest(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload) {
+  ingest_from(Arrival::kDeviceTopic, sender, device, topic, payload);
+}
+
+void Shard::ingest_bound(OrganisationId sender, std::string_view device, std::string_view topic,
+                         std::string_view payload, bool joining) {
+  ingest_from(joining ? Arrival::kBoundTopicJoining : Arrival::kBoundTopic, sender, device, topic,
+              payload);
+}
+
+void Shard::ingest_from(Arrival arrival, OrganisationId sender, std::string_view device,
+                        std::string_view topic, std::string_view payload) {
   const uint32_t owner = shard_of(device, options_.count);
   if (owner == options_.index || owner >= siblings_.size()) {
-    ingest_here(sender, device, topic, payload);
+    ingest_here(arrival, sender, device, topic, payload);
     return;
   }
-  forward(owner, [sender, device = std::string(device), topic = std::string(topic),
+  forward(owner, [arrival, sender, device = std::string(device), topic = std::string(topic),
                   payload = std::string(payload)](Shard& there) {
-    there.ingest_here(sender, device, topic, payload);
+    there.ingest_here(arrival, sender, device, topic, payload);
   });
 }
 
@@ -466,8 +477,8 @@ void Shard::keep_rejected(DeviceState& state, const DecodeOutcome& outcome, std:
            state.config->device, topic, payload, reason_);
 }
 
-void Shard::ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
-                        std::string_view payload) {
+void Shard::ingest_here(Arrival arrival, OrganisationId sender, std::string_view device,
+                        std::string_view topic, std::string_view payload) {
   DeviceState* state = known(sender, device);
   if (!state) {
     ++counts_.discovered;
@@ -478,8 +489,8 @@ void Shard::ingest_here(OrganisationId sender, std::string_view device, std::str
   const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
   const DecodeOutcome outcome =
-      state->config->source
-          ? read_bound(*state, topic, payload, state->last_seen, false)
+      state->config->source || arrival != Arrival::kDeviceTopic
+          ? read_bound(arrival, *state, topic, payload, state->last_seen, false)
           : decoder_.decode(payload, *state->config, state->last_seen, turn_, state->live);
   end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) keep_rejected(*state, outcome, topic, payload);
@@ -500,13 +511,19 @@ BindOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values, T
   return outcome;
 }
 
-BindOutcome Shard::read_bound(DeviceState& state, std::string_view topic, std::string_view payload,
-                              Timestamp received, bool history_only) {
-  const twin::SourceConfig& source = *state.config->source;
+BindOutcome Shard::read_bound(Arrival arrival, DeviceState& state, std::string_view topic,
+                              std::string_view payload, Timestamp received, bool history_only) {
+  const twin::SourceConfig* own = state.config->source.get();
+  if (arrival == Arrival::kBoundTopicJoining)
+    return {{0, 1, Reject::kNeedsCredentials, topic.substr(0, 128)}};
   twin::TopicPattern::Captures captures;
-  // A binding for a topic of its own leaves devices/{device}/telemetry as it is.
-  if (!source.topic.empty() && !source.topic.match(topic, captures))
+  if (!own || (!own->topic.empty() && !own->topic.match(topic, captures))) {
+    if (arrival == Arrival::kBoundTopic)
+      return {{0, 1, Reject::kOtherBinding, topic.substr(0, 128)}};
+    // A binding for a topic of its own leaves devices/{device}/telemetry as it is.
     return {decoder_.decode(payload, *state.config, received, turn_, state.live)};
+  }
+  const twin::SourceConfig& source = *own;
   const bool describes_payload = source.protocol == "mqtt" || source.protocol == "http";
   const Reject why = describes_payload ? bound_reader_.read(payload, topic, source)
                                        : bound_reader_.read_report(payload);
@@ -529,7 +546,8 @@ BindOutcome Shard::read_intake(DeviceState& state, const Intake& intake, Timesta
     return bind(state, bound_reader_.values(), received, intake.history_only);
   }
   if (state.config->source)
-    return read_bound(state, intake.topic, intake.payload, received, intake.history_only);
+    return read_bound(Arrival::kDeviceTopic, state, intake.topic, intake.payload, received,
+                      intake.history_only);
   return {decoder_.decode(intake.payload, *state.config, received, turn_, state.live)};
 }
 

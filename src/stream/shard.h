@@ -145,6 +145,11 @@ class Shard {
   /// as unknown.
   void ingest(OrganisationId sender, std::string_view device, std::string_view topic,
               std::string_view payload);
+  /// The same of a message that came to the topic of a binding: `device` is what that topic names.
+  /// Refused where the device has another binding, or none; and where it is registered at all, if
+  /// the sender is `joining`.
+  void ingest_bound(OrganisationId sender, std::string_view device, std::string_view topic,
+                    std::string_view payload, bool joining);
   /// What a protocol read of one device: the same, for values that are not JSON.
   void report(const Report& report);
   /// The same for a message that another thread handed over. REQUIRES: this shard owns the device.
@@ -214,14 +219,17 @@ class Shard {
   void release();
   void tell_durable(std::span<const DurableAck> acks, bool ok);
   std::unique_ptr<Group> take_group();
-  void ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
-                   std::string_view payload);
+  enum class Arrival : uint8_t { kDeviceTopic, kBoundTopic, kBoundTopicJoining };
+  void ingest_from(Arrival arrival, OrganisationId sender, std::string_view device,
+                   std::string_view topic, std::string_view payload);
+  void ingest_here(Arrival arrival, OrganisationId sender, std::string_view device,
+                   std::string_view topic, std::string_view payload);
   /// Runs `work` on another shard; what this turn acknowledges waits until its batch is durable.
   void forward(uint32_t owner, std::function<void(Shard& owner)> work);
   void report_here(const Report& report);
   /// A message of a device whose binding says how to read it.
-  BindOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload,
-                         Timestamp received, bool history_only);
+  BindOutcome read_bound(Arrival arrival, DeviceState& state, std::string_view topic,
+                         std::string_view payload, Timestamp received, bool history_only);
   BindOutcome bind(DeviceState& state, std::span<const WireValue> values, Timestamp received,
                    bool history_only);
   /// Reads what an Intake holds, whichever it is.

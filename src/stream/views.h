@@ -125,6 +125,33 @@ class DiscoveryView {
   virtual Status dismiss(OrganisationId organisation, std::string_view device) = 0;
 };
 
+/// A message as it came, before anything was made of it.
+struct TappedMessage {
+  uint64_t id = 0;  ///< newer is larger
+  Timestamp received;
+  std::string device;  ///< whom it is for; empty where its topic does not say
+  std::string topic;
+  std::string link;     ///< the bridge it came through; empty: our own endpoint
+  std::string payload;  ///< bytes, cut to a maximum
+  size_t size = 0;      ///< of the whole payload
+};
+
+struct TapQuestion {
+  OrganisationId organisation;
+  std::string filter;  ///< MQTT topic filter; empty: any topic
+  std::string device;  ///< empty: any
+  uint64_t after = 0;  ///< only newer ones
+};
+
+class MessageTapView {
+ public:
+  virtual ~MessageTapView() = default;
+  /// What came since the question was first asked, oldest first, the newest hundred. Asking again
+  /// within a minute keeps listening. kInvalidArgument: no topic filter; kResourceExhausted: too
+  /// many others listen.
+  virtual Result<std::vector<TappedMessage>> tap(const TapQuestion& question) = 0;
+};
+
 enum class CommandStatus : uint8_t {
   kSent,    ///< handed to the device's connection
   kQueued,  ///< the device is away; its session keeps the command

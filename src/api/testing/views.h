@@ -19,7 +19,8 @@ class MemoryViews : public stream::LiveValues,
                     public stream::CommandSender,
                     public stream::HealthSource,
                     public stream::ConfigurationListener,
-                    public stream::RebindBook {
+                    public stream::RebindBook,
+                    public stream::MessageTapView {
  public:
   std::map<uint32_t, stream::TwinLive> twins;
   std::map<std::string, stream::ConnectionState, std::less<>> states;
@@ -28,6 +29,8 @@ class MemoryViews : public stream::LiveValues,
   std::vector<std::string> commands_sent;
   std::vector<stream::HealthCheck> checks{{"journal", stream::HealthStatus::kOk, "writing"}};
   int configuration_changes = 0;
+  std::vector<stream::TappedMessage> tapped;  ///< oldest first
+  stream::TapQuestion last_tap;
 
   std::vector<stream::TwinLive> live(std::span<const TwinId> ids) override {
     std::vector<stream::TwinLive> out;
@@ -50,6 +53,13 @@ class MemoryViews : public stream::LiveValues,
   std::optional<stream::ConnectionState> connection(std::string_view device) override {
     const auto known = states.find(device);
     return known == states.end() ? std::nullopt : std::optional(known->second);
+  }
+  Result<std::vector<stream::TappedMessage>> tap(const stream::TapQuestion& question) override {
+    last_tap = question;
+    std::vector<stream::TappedMessage> out;
+    for (const auto& message : tapped)
+      if (message.id > question.after) out.push_back(message);
+    return out;
   }
   stream::IngestRates rates() override { return {12.5, 50}; }
   Result<std::vector<stream::DeadLetter>> dead_letters(const Filter& filter,

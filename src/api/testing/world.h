@@ -16,6 +16,7 @@
 #include "api/testing/views.h"
 #include "base/json.h"
 #include "interop/http/ingest.h"
+#include "interop/mqtt/bridge_store.h"
 #include "store/registry.h"
 #include "twin/knocks.h"
 #include "twin/onboarding.h"
@@ -96,6 +97,7 @@ class ApiTest : public ::testing::Test {
   bool journal_writes = true;
   std::unique_ptr<interop::http::Ingest> ingest;
   std::unique_ptr<twin::Onboarding> onboarding;
+  std::unique_ptr<interop::mqtt::BridgeStore> bridges;  ///< none of them runs
   std::unique_ptr<Api> api;
   std::string admin;  ///< an administrator's bearer token
   access::Principal administrator;

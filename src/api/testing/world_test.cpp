@@ -41,6 +41,10 @@ void ApiTest::SetUp() {
   auto access = access::AccessControl::open(*registry, clock, system_random(), options);
   ASSERT_TRUE(access) << access.error().text();
   people = std::move(*access);
+  auto bridge_store = interop::mqtt::BridgeStore::open(*registry, system_files(), clock,
+                                                       system_random(), directory + "/bridge.key");
+  ASSERT_TRUE(bridge_store) << bridge_store.error().text();
+  bridges = std::move(*bridge_store);
   ApiOptions api_options;
   api_options.version = "0.1.0";
   api_options.export_directory = directory;
@@ -82,7 +86,9 @@ Services ApiTest::services(Clock& other_clock) {
           .identities = *identities,
           .ingest_http = *ingest,
           .rebinds = views,
-          .onboarding = *onboarding};
+          .onboarding = *onboarding,
+          .taps = views,
+          .bridges = *bridges};
 }
 
 void ApiTest::TearDown() {
@@ -91,6 +97,7 @@ void ApiTest::TearDown() {
   ingest.reset();
   keys.reset();
   identities.reset();
+  bridges.reset();
   people.reset();
   twins.reset();
   registry.reset();
