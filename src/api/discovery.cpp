@@ -95,6 +95,8 @@ Result<Response> accept(const Services& services, const ApiOptions& options, con
   TRY_ASSIGN(auto body, BodyReader::of(call.request));
   twin::DeviceDraft draft;
   draft.name = found.device;
+  // What was not heard as JSON says by which protocol: "sparkplug:spBv1.0/…".
+  if (found.topic.starts_with("sparkplug:")) draft.protocol = "sparkplug";
   draft.site = body.text("site", 80);
   draft.model = body.optional_text("model", 2048);
   draft.display_name = body.optional_text("display_name", 200);

@@ -19,6 +19,7 @@
 #include "app/evaluators.h"
 #include "app/health.h"
 #include "app/history_book.h"
+#include "app/sparkplug.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
@@ -83,6 +84,7 @@ struct Server::Impl {
   std::unique_ptr<stream::Pipeline> pipeline;
   std::unique_ptr<Evaluators> evaluators;
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
+  std::unique_ptr<Sparkplug> sparkplug;
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<StoredHistory> history_book;
@@ -111,6 +113,9 @@ void raise_file_limit() {
 
 Status check_options(const ServerOptions& o) {
   const bool needs_tls = o.mqtts || o.wss || o.http_tls;
+  if (o.sparkplug.host_id.empty() || o.sparkplug.host_id.find_first_of("/+#") != std::string::npos)
+    return fail(ErrorCode::kInvalidArgument,
+                "--sparkplug-host-id is one level of a topic: without /, + and #");
   if (needs_tls && (o.tls_certificate.empty() || o.tls_key.empty()))
     return fail(ErrorCode::kInvalidArgument,
                 "--mqtts, --wss and --http-tls need --tls-certificate and --tls-key");
@@ -208,6 +213,10 @@ Status Server::Impl::open_stream() {
     all.back()->attach();
   }
   for (MqttEndpoint* endpoint : all) endpoint->set_siblings(all);
+  interop::sparkplug::HostOptions host;
+  host.host_id = options.sparkplug.host_id;
+  host.reorder_timeout = options.sparkplug.reorder_timeout;
+  sparkplug = std::make_unique<Sparkplug>(*pipeline, all, *twins, random, metrics, host);
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
   evaluators->apply();
@@ -248,6 +257,7 @@ Status Server::Impl::listen_all() {
 
 Status Server::Impl::start_reading() {
   evaluators->set_running();
+  sparkplug->say_online();
   pipeline->start();
   history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
   history_writer->start();
@@ -257,6 +267,7 @@ Status Server::Impl::start_reading() {
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
+  commands->add("sparkplug", *sparkplug);
   health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
   return {};
 }
@@ -304,6 +315,7 @@ Status Server::Impl::start_api() {
                                *rules,
                                *history_book,
                                identities->knocks()};
+  server.protocols = {sparkplug.get(), {{"sparkplug", read_sparkplug}}};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -367,6 +379,7 @@ void Server::Impl::stop() {
   }
   stop_wanted.notify_all();
   if (maintenance.joinable()) maintenance.join();
+  if (history_writer) sparkplug->say_offline();  // the shards run
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();

@@ -30,6 +30,10 @@ struct ServerOptions {
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   Duration checkpoint_interval = Duration::seconds(30);
+  struct {
+    std::string host_id = "penstock";
+    Duration reorder_timeout = Duration::seconds(2);
+  } sparkplug;
 };
 
 /// What came of the addresses, with their real ports.

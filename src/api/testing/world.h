@@ -83,6 +83,7 @@ class ApiTest : public ::testing::Test {
   MemoryViews views;
   MemoryBooks books;
   twin::Knocks knocks;
+  stream::ReportReaders readers;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;
