@@ -99,7 +99,7 @@ void add_route(Router& router, Method method, std::string_view path,
   router.add(std::move(route));
 }
 
-Api::Api(const Services& services, LiveHub* live, ApiOptions options)
+Api::Api(const Services& services, LiveHub* live, ApiOptions options, const Protocols& protocols)
     : services_(services),
       options_(std::move(options)),
       live_(live),
@@ -120,6 +120,8 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_binding_routes(router_, services_);
   add_message_routes(router_, services_);
   add_bridge_routes(router_, services_);
+  add_binding_try_routes(router_, services_, protocols);
+  add_sparkplug_routes(router_, services_, protocols);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

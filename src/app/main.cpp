@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/cli.h"
+#include "app/cli/sparkplug.h"
 #include "app/version.h"
 
 int main(int argc, char** argv) {
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_doctor(root);
   cli::add_site(root);
+  cli::add_sparkplug(root);
   cli::add_device(root);
   cli::add_model(root);
   cli::add_rule(root);

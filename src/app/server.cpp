@@ -22,6 +22,7 @@
 #include "app/health.h"
 #include "app/history_book.h"
 #include "app/model_repositories.h"
+#include "app/sparkplug.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
@@ -92,6 +93,7 @@ struct Server::Impl {
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
   std::unique_ptr<BoundTopics> bound_topics;
   std::unique_ptr<BridgeLinks> bridge_links;
+  std::unique_ptr<Sparkplug> sparkplug;
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<interop::http::IdempotencyKeys> ingest_keys;
@@ -125,6 +127,9 @@ void raise_file_limit() {
 
 Status check_options(const ServerOptions& o) {
   const bool needs_tls = o.mqtts || o.wss || o.http_tls;
+  if (o.sparkplug.host_id.empty() || o.sparkplug.host_id.find_first_of("/+#") != std::string::npos)
+    return fail(ErrorCode::kInvalidArgument,
+                "--sparkplug-host-id is one level of a topic: without /, + and #");
   if (needs_tls && (o.tls_certificate.empty() || o.tls_key.empty()))
     return fail(ErrorCode::kInvalidArgument,
                 "--mqtts, --wss and --http-tls need --tls-certificate and --tls-key");
@@ -227,6 +232,10 @@ Status Server::Impl::open_stream() {
   bound_topics = std::make_unique<BoundTopics>(*twins, *pipeline, all, clock);
   bridge_links =
       std::make_unique<BridgeLinks>(*bridges, *twins, *pipeline, all, *workers, random, metrics);
+  interop::sparkplug::HostOptions host;
+  host.host_id = options.sparkplug.host_id;
+  host.reorder_timeout = options.sparkplug.reorder_timeout;
+  sparkplug = std::make_unique<Sparkplug>(*pipeline, all, *twins, random, metrics, host);
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
   evaluators->apply();
@@ -267,6 +276,7 @@ Status Server::Impl::listen_all() {
 
 Status Server::Impl::start_reading() {
   evaluators->set_running();
+  sparkplug->say_online();
   pipeline->start();
   bridge_links->start();
   history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
@@ -286,6 +296,7 @@ Status Server::Impl::start_reading() {
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
+  commands->add("sparkplug", *sparkplug);
   health = std::make_unique<SystemHealth>(*pipeline, *history, bridge_links->board(), files,
                                           options.data_directory);
   return {};
@@ -342,6 +353,7 @@ Status Server::Impl::start_api() {
                                .onboarding = *onboarding,
                                .taps = bound_topics->tap(),
                                .bridges = *bridges};
+  server.protocols = {sparkplug.get(), {{"sparkplug", read_sparkplug}}};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -414,6 +426,7 @@ void Server::Impl::stop() {
   if (maintenance.joinable()) maintenance.join();
   if (ingest) ingest->stop();
   if (rebinder) rebinder->stop();
+  if (history_writer) sparkplug->say_offline();  // the shards run
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();

@@ -35,6 +35,10 @@ struct ServerOptions {
   /// So much of the journal is kept longer than the server needs it, where messages of unregistered
   /// devices or dead letters lie in it: what re-binding can reach.
   uint64_t rebind_bytes_max = 2ULL << 30;
+  struct {
+    std::string host_id = "penstock";
+    Duration reorder_timeout = Duration::seconds(2);
+  } sparkplug;
 };
 
 /// What came of the addresses, with their real ports.

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "stream/edge_nodes.h"
 #include "stream/rebind.h"
+#include "stream/try_binding.h"
 #include "stream/views.h"
 
 namespace penstock::api::testing {
@@ -20,8 +22,11 @@ class MemoryViews : public stream::LiveValues,
                     public stream::HealthSource,
                     public stream::ConfigurationListener,
                     public stream::RebindBook,
-                    public stream::MessageTapView {
+                    public stream::MessageTapView,
+                    public stream::EdgeNodes {
  public:
+  std::vector<stream::EdgeNode> nodes;
+  std::vector<std::string> rebirths;
   std::map<uint32_t, stream::TwinLive> twins;
   std::map<std::string, stream::ConnectionState, std::less<>> states;
   std::vector<stream::DeadLetter> letters;  ///< newest first
@@ -106,6 +111,16 @@ class MemoryViews : public stream::LiveValues,
     commands_sent.push_back(std::string(device) + " " + std::string(element) + "=" +
                             std::string(value) + " " + std::string(who));
     return stream::CommandReceipt{"cmd_2", stream::CommandStatus::kSent};
+  }
+  std::vector<stream::EdgeNode> edge_nodes(OrganisationId) override { return nodes; }
+  Status ask_rebirth(OrganisationId, std::string_view group, std::string_view node,
+                     std::string_view who) override {
+    for (const auto& known : nodes)
+      if (known.group == group && known.node == node) {
+        rebirths.push_back(std::string(group) + "/" + std::string(node) + " " + std::string(who));
+        return {};
+      }
+    return fail(ErrorCode::kNotFound, "no edge node of that name has been heard of");
   }
   std::vector<stream::HealthCheck> health() override { return checks; }
   std::vector<stream::RebindJob> jobs;

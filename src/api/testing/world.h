@@ -88,6 +88,7 @@ class ApiTest : public ::testing::Test {
   MemoryBooks books;
   twin::Knocks knocks;
   MemoryRepositories repositories;
+  stream::ReportReaders readers;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;

@@ -50,7 +50,7 @@ void ApiTest::SetUp() {
   api_options.export_directory = directory;
   api_options.endpoints = {{"tcp", "127.0.0.1", 1883, ""},
                            {"websocket", "127.0.0.1", 8083, "/mqtt"}};
-  api = std::make_unique<Api>(services(), nullptr, api_options);
+  api = std::make_unique<Api>(services(), nullptr, api_options, Protocols{&views, readers});
 
   const auto link = people->make_setup_link();
   ASSERT_TRUE(link && *link);

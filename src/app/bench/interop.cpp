@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/bench/interop_dtdl.h"
+#include "app/bench/interop_sparkplug.h"
 
 namespace penstock::app {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 // A further part is a file of its own (interop_NAME.h, .cpp) and a row here.
 constexpr InteropPart kParts[] = {
     {"dtdl", "parse and check 1,000 interfaces, beside DTDLParser", bench_interop_dtdl},
+    {"sparkplug", "read Sparkplug payloads, beside sparkplug-payload", bench_interop_sparkplug},
 };
 
 std::string names() {

@@ -18,7 +18,7 @@ struct ServeOptions {
   ServerOptions server;
   std::string http = "127.0.0.1:8080";
   std::string mqtt = "127.0.0.1:1883", mqtts, ws = "127.0.0.1:8083", wss;
-  std::string keep_samples, keep_rollups;
+  std::string reorder_timeout, keep_samples, keep_rollups;
   std::string log = "info";
 };
 
@@ -76,6 +76,10 @@ Status run(ServeOptions& o) {
   }
   if (!o.keep_rollups.empty()) {
     TRY_ASSIGN(o.server.keep_rollups, parse_duration(o.keep_rollups));
+  }
+
+  if (!o.reorder_timeout.empty()) {
+    TRY_ASSIGN(o.server.sparkplug.reorder_timeout, parse_duration(o.reorder_timeout));
   }
 
   watch_for_interrupt();
@@ -148,6 +152,12 @@ void add_serve(CLI::App& root) {
   command->add_option("--model-repository", o->server.model_repositories,
                       "NAME=URL or NAME=FOLDER from which models may be imported over the API; "
                       "may be given several times. None where not given");
+  command
+      ->add_option("--sparkplug-host-id", o->server.sparkplug.host_id,
+                   "This Sparkplug host's name in spBv1.0/STATE/…")
+      ->capture_default_str();
+  command->add_option("--sparkplug-reorder-timeout", o->reorder_timeout,
+                      "How long a missing sequence number is waited for, as 2s; 0s: not at all");
   command->add_option("--log", o->log, "debug, info, warning or error")->capture_default_str();
   on_run(command, [o] { return run(*o); });
 }
