@@ -89,8 +89,8 @@ class RebindTest : public testing::Test {
     std::vector<Sample> unpacked;
     while (const auto record = *reader->next()) {
       if (record->type != RecordType::kSamples) continue;
-      for (const Sample& sample : decode_samples(record->body, unpacked)->samples)
-        out.insert(sample.source_time.us);
+      const auto view = decode_samples(record->body, unpacked);
+      for (const Sample& sample : view->samples) out.insert(sample.source_time.us);
     }
     return out;
   }
