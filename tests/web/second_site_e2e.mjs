@@ -167,6 +167,12 @@ s.step('the same detector learns at each site from the same hour', async () => {
     for (; detector?.state === 'learning' && Date.now() < end; detector = await find()) await new Promise((r) => setTimeout(r, 200));
     assert.equal(detector?.state, 'active', `${site.title}: ${detector?.detail}`);
   }
+  // Each has something to say, of the bearing that is sick now.
+  const end = Date.now() + 120_000;
+  const silent = async () => { const open = (await s.api('GET', '/alarms?state=open&limit=500')).items; return sites.filter((site) => !open.some((alarm) => alarm.twin === site.twin && alarm.source.kind === 'detector')); };
+  let left = await silent();
+  for (; left.length && Date.now() < end; left = await silent()) await new Promise((r) => setTimeout(r, 300));
+  assert.deepEqual(left.map((site) => site.title), [], 'no alarm of the detector');
 });
 
 s.step('on the desk and on the phone, light and dark, nothing is wrong with these pages', async (t) => {
