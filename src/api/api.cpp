@@ -4,6 +4,7 @@
 
 #include "api/access/access_control.h"
 #include "api/live_hub.h"
+#include "api/lwm2m.h"
 #include "api/routes.h"
 #include "base/log.h"
 
@@ -92,7 +93,8 @@ void add_route(Router& router, Method method, std::string_view path,
   router.add(std::move(route));
 }
 
-Api::Api(const Services& services, LiveHub* live, ApiOptions options)
+Api::Api(const Services& services, LiveHub* live, ApiOptions options,
+         interop::lwm2m::ClientBook* lwm2m)
     : services_(services),
       options_(std::move(options)),
       live_(live),
@@ -108,6 +110,7 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_label_routes(router_, services_);
   add_discovery_routes(router_, services_, options_);
   add_binding_routes(router_, services_);
+  add_lwm2m_routes(router_, services_, lwm2m);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

@@ -11,13 +11,19 @@
 #include "api/http/static_files.h"
 #include "api/services.h"
 
+namespace penstock::interop::lwm2m {
+class ClientBook;
+}
+
 namespace penstock::api {
 
 class Api final : public Application {
  public:
   /// REQUIRES: what `services` refers to outlives it.
   /// `live` may be null: then there is no WebSocket.
-  Api(const Services& services, LiveHub* live, ApiOptions options);
+  /// `lwm2m` may be null: then /lwm2m says that the server speaks none.
+  Api(const Services& services, LiveHub* live, ApiOptions options,
+      interop::lwm2m::ClientBook* lwm2m = nullptr);
   ~Api() override;
 
   Lane lane(const Request& request) override;

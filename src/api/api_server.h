@@ -16,6 +16,7 @@ struct ApiServerOptions {
   HttpOptions http;
   ApiOptions api;
   LiveLimits live;
+  interop::lwm2m::ClientBook* lwm2m = nullptr;  ///< null: the server speaks no LwM2M
 };
 
 class ApiServer {

@@ -19,6 +19,7 @@
 #include "app/evaluators.h"
 #include "app/health.h"
 #include "app/history_book.h"
+#include "app/lwm2m.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
@@ -88,6 +89,7 @@ struct Server::Impl {
   std::unique_ptr<StoredHistory> history_book;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
+  std::unique_ptr<Lwm2m> lwm2m;
   std::unique_ptr<SystemHealth> health;
   std::unique_ptr<api::ApiServer> api;
 
@@ -257,6 +259,15 @@ Status Server::Impl::start_reading() {
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
+  TRY_ASSIGN(lwm2m,
+             Lwm2m::start(options, *registry, *twins, *pipeline, files, clock, random, metrics));
+  if (lwm2m) {
+    commands->add("lwm2m", lwm2m->server());
+    addresses.coap = lwm2m->addresses().coap;
+    addresses.coaps = lwm2m->addresses().coaps;
+    addresses.coap_tcp = lwm2m->addresses().coap_tcp;
+    addresses.coaps_tcp = lwm2m->addresses().coaps_tcp;
+  }
   health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
   return {};
 }
@@ -273,6 +284,10 @@ std::vector<api::EndpointInfo> describe(const ServerAddresses& addresses) {
   add(addresses.mqtts, "tls", "");
   add(addresses.ws, "websocket", "/mqtt");
   add(addresses.wss, "websocket_tls", "/mqtt");
+  add(addresses.coap, "coap", "");
+  add(addresses.coaps, "coaps", "");
+  add(addresses.coap_tcp, "coap+tcp", "");
+  add(addresses.coaps_tcp, "coaps+tcp", "");
   return out;
 }
 
@@ -287,6 +302,7 @@ Status Server::Impl::start_api() {
   if (options.http_tls) server.http.tls = api::TlsOptions{options.tls_certificate, options.tls_key};
   server.api = {kVersion, options.web_directory, exports, describe(addresses),
                 options.open_metrics};
+  server.lwm2m = lwm2m ? &lwm2m->server() : nullptr;
   const api::Services services{clock,
                                metrics,
                                *access,
@@ -370,6 +386,7 @@ void Server::Impl::stop() {
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();
+  lwm2m.reset();
   if (history_writer) history_writer->stop();
   // The workers may still answer to an endpoint's shard.
   workers.reset();

@@ -29,6 +29,10 @@ struct ServerOptions {
   uint64_t packet_bytes_max = 1ULL << 20;
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;  ///< LwM2M: UDP, DTLS, TCP, TLS
+  bool coap_insecure = false;  ///< coap and coap_tcp may be elsewhere than on loopback
+  bool lwm2m_bootstrap = false;
+  std::string lwm2m_objects = ".deps/lwm2m";  ///< folder of object definitions
   Duration checkpoint_interval = Duration::seconds(30);
 };
 
@@ -36,6 +40,7 @@ struct ServerOptions {
 struct ServerAddresses {
   NetAddress http;
   std::optional<NetAddress> mqtt, mqtts, ws, wss;
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;
 };
 
 class Server {
