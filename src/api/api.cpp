@@ -4,6 +4,7 @@
 
 #include "api/access/access_control.h"
 #include "api/live_hub.h"
+#include "api/lwm2m.h"
 #include "api/routes.h"
 #include "base/log.h"
 
@@ -122,6 +123,7 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options, const Prot
   add_bridge_routes(router_, services_);
   add_binding_try_routes(router_, services_, protocols);
   add_sparkplug_routes(router_, services_, protocols);
+  add_lwm2m_routes(router_, services_, protocols.lwm2m);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

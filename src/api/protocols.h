@@ -6,11 +6,16 @@
 #include "stream/edge_nodes.h"
 #include "stream/try_binding.h"
 
+namespace penstock::interop::lwm2m {
+class ClientBook;
+}
+
 namespace penstock::api {
 
 struct Protocols {
-  stream::EdgeNodes* edge_nodes = nullptr;  ///< null: no host, no /sparkplug
-  stream::ReportReaders report_readers;     ///< payloads that bindings can be tried on
+  stream::EdgeNodes* edge_nodes = nullptr;      ///< null: no host, no /sparkplug
+  stream::ReportReaders report_readers;         ///< payloads that bindings can be tried on
+  interop::lwm2m::ClientBook* lwm2m = nullptr;  ///< null: the server speaks no LwM2M
 };
 
 /// POST /bindings/try.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/cli.h"
+#include "app/cli/lwm2m.h"
 #include "app/cli/sparkplug.h"
 #include "app/version.h"
 
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   cli::add_alarm(root);
   cli::add_query(root);
   cli::add_journal(root);
+  cli::add_lwm2m(root);
   cli::add_replay(root);
   cli::add_simulate(root);
   cli::add_detect(root);

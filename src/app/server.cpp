@@ -21,6 +21,7 @@
 #include "app/evaluators.h"
 #include "app/health.h"
 #include "app/history_book.h"
+#include "app/lwm2m.h"
 #include "app/model_repositories.h"
 #include "app/sparkplug.h"
 #include "app/version.h"
@@ -104,6 +105,7 @@ struct Server::Impl {
   std::unique_ptr<ConfiguredRepositories> repositories;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
+  std::unique_ptr<Lwm2m> lwm2m;
   std::unique_ptr<SystemHealth> health;
   std::unique_ptr<api::ApiServer> api;
 
@@ -297,6 +299,15 @@ Status Server::Impl::start_reading() {
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
   commands->add("sparkplug", *sparkplug);
+  TRY_ASSIGN(lwm2m,
+             Lwm2m::start(options, *registry, *twins, *pipeline, files, clock, random, metrics));
+  if (lwm2m) {
+    commands->add("lwm2m", lwm2m->server());
+    addresses.coap = lwm2m->addresses().coap;
+    addresses.coaps = lwm2m->addresses().coaps;
+    addresses.coap_tcp = lwm2m->addresses().coap_tcp;
+    addresses.coaps_tcp = lwm2m->addresses().coaps_tcp;
+  }
   health = std::make_unique<SystemHealth>(*pipeline, *history, bridge_links->board(), files,
                                           options.data_directory);
   return {};
@@ -314,6 +325,10 @@ std::vector<api::EndpointInfo> describe(const ServerAddresses& addresses) {
   add(addresses.mqtts, "tls", "");
   add(addresses.ws, "websocket", "/mqtt");
   add(addresses.wss, "websocket_tls", "/mqtt");
+  add(addresses.coap, "coap", "");
+  add(addresses.coaps, "coaps", "");
+  add(addresses.coap_tcp, "coap+tcp", "");
+  add(addresses.coaps_tcp, "coaps+tcp", "");
   return out;
 }
 
@@ -353,7 +368,8 @@ Status Server::Impl::start_api() {
                                .onboarding = *onboarding,
                                .taps = bound_topics->tap(),
                                .bridges = *bridges};
-  server.protocols = {sparkplug.get(), {{"sparkplug", read_sparkplug}}};
+  server.protocols = {
+      sparkplug.get(), {{"sparkplug", read_sparkplug}}, lwm2m ? &lwm2m->server() : nullptr};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -430,6 +446,7 @@ void Server::Impl::stop() {
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();
+  lwm2m.reset();
   if (history_writer) history_writer->stop();
   // The workers may still answer to an endpoint's shard.
   workers.reset();

@@ -31,6 +31,10 @@ struct ServerOptions {
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
   std::vector<std::string> model_repositories;  ///< NAME=LOCATION: the API reads from no others
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;  ///< LwM2M: UDP, DTLS, TCP, TLS
+  bool coap_insecure = false;  ///< coap and coap_tcp may be elsewhere than on loopback
+  bool lwm2m_bootstrap = false;
+  std::string lwm2m_objects = ".deps/lwm2m";  ///< folder of object definitions
   Duration checkpoint_interval = Duration::seconds(30);
   /// So much of the journal is kept longer than the server needs it, where messages of unregistered
   /// devices or dead letters lie in it: what re-binding can reach.
@@ -45,6 +49,7 @@ struct ServerOptions {
 struct ServerAddresses {
   NetAddress http;
   std::optional<NetAddress> mqtt, mqtts, ws, wss;
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;
 };
 
 class Server {
