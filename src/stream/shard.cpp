@@ -226,8 +226,7 @@ void Shard::submit() {
   in_flight_.push_back(std::move(group_));
   group_ = take_group();
   if (batch_->empty()) {  // nothing of its own to write; only the order matters
-    group->settled = true;
-    release();
+    settled(*group);
     return;
   }
   auto next = journal_.make_batch();
@@ -237,11 +236,16 @@ void Shard::submit() {
   journal_.submit(std::exchange(batch_, std::move(next)),
                   [group](const Status& status, JournalOffset, JournalOffset) {
                     if (!status) group->ok = false;
-                    group->shard->post([group] {
-                      group->settled = true;
-                      group->shard->release();
-                    });
+                    group->shard->post([group] { group->shard->settled(*group); });
                   });
+}
+
+// Its batch is on disk, or could not be put there.
+void Shard::settled(Group& group) {
+  group.settled = true;
+  for (const auto& ticket : group.tickets) ticket->complete(group.ok);
+  group.tickets.clear();
+  release();
 }
 
 // Each endpoint gets its own, in their order.
@@ -394,18 +398,27 @@ void Shard::refuse_here(OrganisationId sender, std::string_view device, std::str
 void Shard::forward(uint32_t owner_index, std::function<void(Shard& owner)> work) {
   ++counts_.forwarded;
   ++group_->foreign;
+  if (ticket_) ++ticket_->pending;
   Group* group = group_.get();
   Shard* owner = siblings_[owner_index];
-  owner->post([this, owner, group, work = std::move(work)] {
-    work(*owner);
-    owner->when_durable([this, group](bool ok) {
-      post([this, group, ok] {
+  owner->post([this, owner, group, work = std::move(work), parent = ticket_] {
+    owner->run_forwarded(work, [this, group, parent](bool ok) {
+      post([this, group, parent, ok] {
         group->ok = group->ok && ok;
         --group->foreign;
+        if (parent) parent->complete(ok);
         release();
       });
     });
   });
+}
+
+void Shard::run_forwarded(const std::function<void(Shard& owner)>& work,
+                          std::function<void(bool ok)> done) {
+  ticket_ = std::make_shared<Ticket>();
+  ticket_->done = std::move(done);
+  work(*this);
+  group_->tickets.push_back(std::exchange(ticket_, nullptr));
 }
 
 void Shard::run_on(uint32_t owner, std::function<void(Shard& owner)> work) {

@@ -196,9 +196,22 @@ class Shard {
   std::vector<std::unique_ptr<Evaluator>>& evaluators() { return evaluators_; }
 
  private:
+  // Work that another shard handed over: done once this shard's batch of it is durable, and what it
+  // handed on in turn is too. It waits for no other group: two shards that hand to each other would
+  // wait for ever.
+  struct Ticket {
+    uint32_t pending = 1;
+    bool ok = true;
+    std::function<void(bool ok)> done;
+    void complete(bool good) {
+      ok = ok && good;
+      if (--pending == 0) done(ok);
+    }
+  };
   // What waits for one batch.
   struct Group {
     Shard* shard = nullptr;
+    std::vector<std::shared_ptr<Ticket>> tickets;  // shared: the shards it went on to hold it too
     std::vector<DurableAck> acks;
     std::vector<std::function<void(bool)>> callbacks;
     size_t bytes = 0;
@@ -216,6 +229,7 @@ class Shard {
   void turn(int timeout_ms);
   void flush_samples();
   void submit();
+  void settled(Group& group);
   void release();
   void tell_durable(std::span<const DurableAck> acks, bool ok);
   std::unique_ptr<Group> take_group();
@@ -226,6 +240,8 @@ class Shard {
                    std::string_view topic, std::string_view payload);
   /// Runs `work` on another shard; what this turn acknowledges waits until its batch is durable.
   void forward(uint32_t owner, std::function<void(Shard& owner)> work);
+  void run_forwarded(const std::function<void(Shard& owner)>& work,
+                     std::function<void(bool ok)> done);
   void report_here(const Report& report);
   /// A message of a device whose binding says how to read it.
   BindOutcome read_bound(Arrival arrival, DeviceState& state, std::string_view topic,
@@ -286,6 +302,7 @@ class Shard {
   std::vector<size_t> signal_ends_;
   std::unique_ptr<Batch> batch_;
   std::unique_ptr<Group> group_;
+  std::shared_ptr<Ticket> ticket_;  // of the work that runs now, where another shard handed it over
   std::deque<std::unique_ptr<Group>> in_flight_;
   size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<Group>> spare_groups_;

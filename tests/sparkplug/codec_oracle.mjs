@@ -41,7 +41,7 @@ const makers = {
   Bytes: () => Uint8Array.from({ length: below(40) }, () => below(256)), File: () => Uint8Array.from({ length: below(9) }, () => below(256)),
 };
 const scalars = Object.keys(makers);
-const cells = ['UInt32', 'UInt64', 'Float', 'Double', 'Boolean', 'String'];
+const cells = ['UInt32', 'Int64', 'Float', 'Double', 'Boolean', 'String'];
 const property = (depth) => {
   const kind = depth > 0 ? below(8) : 7;
   if (kind === 0) return { type: 'PropertySet', value: properties(depth - 1) };
@@ -49,7 +49,7 @@ const property = (depth) => {
   const type = pick(scalars.filter((name) => name !== 'Bytes' && name !== 'File'));
   return { type, value: below(8) ? makers[type]() : null };
 };
-const properties = (depth) => Object.fromEntries(Array.from({ length: below(4) }, (_, i) => [`key ${i}`, property(depth)]));
+const properties = (depth) => Object.fromEntries(Array.from({ length: 1 + below(3) }, (_, i) => [`key ${i}`, property(depth)]));
 function dataset() {
   const types = Array.from({ length: 1 + below(4) }, () => pick(cells));
   return { numOfColumns: types.length, columns: types.map((_, i) => `c${i}`), types, rows: Array.from({ length: below(5) }, () => types.map((type) => makers[type]())) };
@@ -82,7 +82,8 @@ function value_of(type, value, decoded = value) {
     case 'Int8': return value << 24 >> 24;
     case 'Int16': return value << 16 >> 16;
     case 'UInt32': return typeof value === 'object' ? value.low >>> 0 : value >>> 0;
-    case 'Int64': case 'UInt64': return big(value);
+    case 'Int64': return big(BigInt.asIntN(64, BigInt(String(value))));  // it has the bits, not always their sign
+    case 'UInt64': return big(value);
     case 'DateTime': return Number(value);
     case 'Bytes': case 'File': return Buffer.from(value).toString('base64');
     case 'DataSet': return { columns: value.columns ?? [], types: value.types, rows: value.rows.map((row) => row.map((cell, i) => value_of(value.types[i], cell))) };

@@ -37,7 +37,8 @@ export class EdgeNode {
     this.client.on('error', () => {});
     this.client.on('message', (topic, bytes) => this.hear(topic, bytes));
     await Promise.race([once(this.client, 'connect'), once(this.client, 'close').then(() => { throw new Error('refused'); })]);
-    await this.client.subscribeAsync({ [this.topic('NCMD')]: { qos: 1 }, [this.topic('DCMD') + '/+']: { qos: 1 }, [`spBv1.0/STATE/${this.host}`]: { qos: 1 } });
+    await this.client.subscribeAsync({ [this.topic('NCMD')]: { qos: 1 }, [`spBv1.0/STATE/${this.host}`]: { qos: 1 } });
+    await this.client.subscribeAsync(this.topic('DCMD') + '/+', { qos: 1 }).catch(() => {});  // not before it is registered
     await this.birth();
   }
   described(device, list) {

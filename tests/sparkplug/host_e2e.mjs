@@ -22,7 +22,7 @@ let server, ready, log = '';
 async function start(http = '127.0.0.1:0', broker = '127.0.0.1:0') {
   server = spawn(binary, ['serve', '--data', join(folder, 'data'), '--http', http, '--mqtt', broker, '--ws', 'off', '--shards', '2',
     '--sparkplug-reorder-timeout', '300ms'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  server.stderr.on('data', (chunk) => { log = (log + chunk).slice(-8000); });
+  server.stderr.on('data', (chunk) => { log = (log + chunk).slice(-8000); if (process.env.SHOW_LOG) process.stderr.write(chunk); });
   const ended = once(server, 'exit').then(([code, signal]) => { throw new Error(`the server ended with ${code ?? signal}:\n${log}`); });
   ended.catch(() => {});
   const said = (async () => { for await (const line of createInterface({ input: server.stdout })) if (line.startsWith('{')) return JSON.parse(line); return ended; })();
@@ -56,7 +56,7 @@ async function until(what, truth, seconds = 60) {
 const node_of = async (name) => (await call('GET', '/sparkplug/nodes')).items.find((node) => node.node === name);
 const live = async (device, element) => {
   const { twin } = await call('GET', `/devices/${encodeURIComponent(device)}`);
-  return (await call('GET', `/twins/${twin}`)).elements.find((each) => each.key === element)?.live;
+  return (await call('GET', `/twins/${twin}`)).elements.find((each) => each.key === element);
 };
 async function register(id, model, binding) {
   const made = await call('POST', '/devices', { id, site: 'plant', model, protocol: 'sparkplug', ...(binding && { binding }) });
@@ -203,7 +203,7 @@ test('a binding is tried on a payload', async () => {
   const tried = await call('POST', '/bindings/try', { document, topic: 'spBv1.0/G/DBIRTH/N/D', payload_hex: payload.toString('hex') });
   assert.equal(tried.device, 'G:N:D');
   assert.equal(tried.values.find((value) => value.element === 'temp').stored, 2.5);
-  assert.equal(tried.values.find((value) => value.element === 'setpoint').stored, 3.3);
+  assert.ok(Math.abs(tried.values.find((value) => value.element === 'setpoint').stored - 3.3) < 1e-9);
   assert.equal((await raw('POST', '/bindings/try', { document, payload: 'nonsense' })).status, 400);
 });
 
@@ -224,8 +224,8 @@ test('sparkplug-client, unchanged', async () => {
   await until('it is born', async () => (await node_of('Client'))?.devices?.[0]?.state === 'online');
   for (let i = 1; i <= 600; ++i) client.publishDeviceData('D', { timestamp: Date.now() + i, metrics: [{ name: 'count', type: 'int', value: i, timestamp: Date.now() + i }] });
   await until('its data', async () => (await live('Old:Client:D', 'count'))?.value === 600);
-  await settled();
-  assert.deepEqual((await samples('Old:Client:D', 'count')).map((sample) => sample.value).sort((a, b) => a - b), Array.from({ length: 601 }, (_, i) => i));
+  const stored = await until('history has it', async () => { const rows = await samples('Old:Client:D', 'count'); return rows.length >= 601 && rows; });
+  assert.deepEqual(stored.map((sample) => sample.value).sort((a, b) => a - b), Array.from({ length: 601 }, (_, i) => i));
   assert.equal((await node_of('Client')).out_of_order, 0);
   const { twin } = await call('GET', '/devices/Old%3AClient%3AD');
   await call('PUT', `/twins/${twin}/properties/setpoint`, { value: 12 });

@@ -328,7 +328,11 @@ void Host::process(Node& node, const Arrival& a) {
 
 void Host::ask(Node& node, Rebirth reason) {
   const int64_t now_us = shard_.monotonic_us();
-  if (reason != Rebirth::kAsked && now_us < node.ask_after_us) return;
+  if (reason != Rebirth::kAsked && now_us < node.ask_after_us) {
+    node.ask_later = reason;  // unless a birth comes first
+    return;
+  }
+  node.ask_later.reset();
   node.ask_interval_us =
       node.asked ? std::min(std::max(node.ask_interval_us, options_.rebirth_interval.us) * 2,
                             options_.rebirth_interval_max.us)
@@ -427,6 +431,7 @@ void Host::on_tick() {
 void Host::check_timers(Node& node) {
   const int64_t now_us = shard_.monotonic_us();
   if (node.gap_until_us != 0 && now_us >= node.gap_until_us) give_up_gap(node);
+  if (node.ask_later && now_us >= node.ask_after_us) ask(node, *node.ask_later);
   const Timestamp now_there = shard_.now() + Duration::micros(node.clock_offset_us);
   if (node.self.confirm_by_us != 0 && now_us >= node.self.confirm_by_us)
     return lose_node(node, now_there, "not heard of since the server or its bridge came back");

@@ -85,8 +85,8 @@ void Host::on_node_birth(Node& node, const Arrival& a) {
   if (!learn(node, node.self, a)) return ask(node, Rebirth::kNoBirth);
   journal(Record::kBirth, a);
   const auto bdseq = read_bdseq(a.payload);
-  const bool new_session = node.self.state != EdgeState::kOnline || !node.asked;
-  if (new_session && node.self.born.us != 0 && bdseq == node.bdseq) ++node.counts.same_bdseq;
+  // After a death it is a new session, and 3.0 wants a new number.
+  if (node.self.state == EdgeState::kOffline && bdseq == node.bdseq) ++node.counts.same_bdseq;
   node.bdseq = bdseq;
   node.clock_offset_us = clock_offset_us(a.info, a.received);
   const bool first = node.self.born.us == 0;
@@ -94,6 +94,7 @@ void Host::on_node_birth(Node& node, const Arrival& a) {
   node.self.confirm_by_us = 0;
   node.self.born = a.received;
   node.asked = node.from_before = false;
+  node.ask_later.reset();
   node.ask_after_us = shard_.monotonic_us() + options_.rebirth_interval.us / 2;
   node.late_in_a_row = 0;
   ++node.counts.births;
@@ -261,6 +262,7 @@ void Host::lose(Node& node, Source& source, Timestamp when, std::string_view why
 // -node-tags-stale, -devices-offline, -devices-tags-stale.
 void Host::lose_node(Node& node, Timestamp when, std::string_view why) {
   log_info("sparkplug", "{}/{} is offline: {}", node.group, node.node, why);
+  node.ask_later.reset();  // nobody would hear it
   for (auto& [id, device] : node.devices) lose(node, device, when, why);
   lose(node, node.self, when, why);
   node.expected = -1;

@@ -78,6 +78,7 @@ struct Node {
   int64_t ask_interval_us = 0;
   bool asked = false;  ///< and not born since
   Rebirth reason = Rebirth::kNoBirth;
+  std::optional<Rebirth> ask_later;  ///< too soon when there was reason to
 
   stream::EdgeNode counts;  ///< only its counts are kept here
 };

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "base/time.h"
-#include "interop/mqtt/codec.h"
 
 namespace penstock::interop::sparkplug {
 namespace {
@@ -318,6 +317,29 @@ bool append_metric(std::string& out, const Metric& m, size_t depth) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<uint8_t>(text[i]);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    if (lead < 0xC2 || lead > 0xF4 || i + length > text.size()) return false;
+    uint32_t point = lead & (0xFFU >> (length + 1));
+    for (size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<uint8_t>(text[i + k]);
+      if ((next & 0xC0) != 0x80) return false;
+      point = point << 6 | (next & 0x3F);
+    }
+    constexpr uint32_t kShortest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < kShortest[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF))
+      return false;
+    i += length;
+  }
+  return true;
+}
+
 bool append_date(std::string& out, uint64_t ms) {
   if (ms > kYear9999Ms) return false;
   out.append(to_rfc3339(Timestamp::from_millis(static_cast<int64_t>(ms))));
@@ -335,7 +357,7 @@ bool append_quoted(std::string& out, std::string_view text) {
       out.push_back(c);
   }
   out.push_back('"');
-  return mqtt::valid_utf8(text);
+  return is_utf8(text);
 }
 
 void append_base64(std::string& out, ByteView bytes) {

@@ -9,6 +9,10 @@
 
 namespace penstock::interop::sparkplug {
 
+/// As protobuf wants strings: well formed (RFC 3629), control characters and all. MQTT's own rule
+/// for topics is stricter.
+bool is_utf8(std::string_view text);
+
 /// JSON, or what append_base64 writes. False: malformed, not UTF-8, or longer than `bytes_max`.
 bool append_array(std::string& out, DataType type, ByteView packed, size_t bytes_max);
 /// {"columns":[…],"types":[…],"rows":[[…],…]}.

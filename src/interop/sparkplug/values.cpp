@@ -3,7 +3,6 @@
 #include <bit>
 #include <limits>
 
-#include "interop/mqtt/codec.h"
 #include "interop/sparkplug/text.h"
 #include "stream/telemetry.h"
 
@@ -222,7 +221,7 @@ MetricReject MetricValues::resolve(const Metric& metric, const Dictionary& known
                                    std::string_view prefix, Item& item) {
   const KnownMetric* birth = nullptr;
   if (metric.has_name && !metric.name.empty()) {
-    if (!mqtt::valid_utf8(metric.name)) return MetricReject::kNotText;
+    if (!is_utf8(metric.name)) return MetricReject::kNotText;
     item.address = metric.name;
     if (!prefix.empty()) {
       item.made = true;
@@ -292,7 +291,7 @@ MetricReject MetricValues::take_parameters(ByteView message, const Item& item,
   Parameter parameter;
   while (parameters.next(parameter)) {
     if (parameter.value.form == ValueForm::kNone) continue;
-    if (!mqtt::valid_utf8(parameter.name)) return MetricReject::kNotText;
+    if (!is_utf8(parameter.name)) return MetricReject::kNotText;
     Item own;
     own.made = true;
     own.at = static_cast<uint32_t>(text_.size());
@@ -319,7 +318,7 @@ MetricReject MetricValues::put(const Item& item, const WireScalar& scalar) {
     if (!scalar_value(item.type, scalar, value)) {
       const MetricReject why = make_text(item, scalar, value);
       if (why != MetricReject::kNone) return why;
-    } else if (value.kind == ValueKind::kText && !mqtt::valid_utf8(value.text)) {
+    } else if (value.kind == ValueKind::kText && !is_utf8(value.text)) {
       return MetricReject::kNotText;
     }
   }
