@@ -34,6 +34,7 @@ class DetectorBook;
 namespace penstock::api {
 class HistoryBook;
 class LiveHub;
+class ModelRepositories;
 namespace access {
 class AccessControl;
 }
@@ -56,6 +57,7 @@ struct Services {
   interfaces::DetectorBook& detectors;
   HistoryBook& history;
   const twin::Knocks& knocks;
+  ModelRepositories& repositories;
 };
 
 /// Where devices connect, as people are told.

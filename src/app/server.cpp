@@ -20,6 +20,7 @@
 #include "app/health.h"
 #include "app/history_book.h"
 #include "app/lwm2m.h"
+#include "app/model_repositories.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
@@ -87,6 +88,7 @@ struct Server::Impl {
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
   std::unique_ptr<StoredHistory> history_book;
+  std::unique_ptr<ConfiguredRepositories> repositories;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
   std::unique_ptr<Lwm2m> lwm2m;
@@ -303,6 +305,7 @@ Status Server::Impl::start_api() {
   server.api = {kVersion, options.web_directory, exports, describe(addresses),
                 options.open_metrics};
   server.lwm2m = lwm2m ? &lwm2m->server() : nullptr;
+  TRY_ASSIGN(repositories, ConfiguredRepositories::create(options.model_repositories, clock));
   const api::Services services{clock,
                                metrics,
                                *access,
@@ -319,7 +322,8 @@ Status Server::Impl::start_api() {
                                *rules,
                                *rules,
                                *history_book,
-                               identities->knocks()};
+                               identities->knocks(),
+                               *repositories};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(

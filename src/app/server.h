@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/net.h"
 #include "base/result.h"
@@ -32,7 +33,8 @@ struct ServerOptions {
   std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;  ///< LwM2M: UDP, DTLS, TCP, TLS
   bool coap_insecure = false;  ///< coap and coap_tcp may be elsewhere than on loopback
   bool lwm2m_bootstrap = false;
-  std::string lwm2m_objects = ".deps/lwm2m";  ///< folder of object definitions
+  std::string lwm2m_objects = ".deps/lwm2m";    ///< folder of object definitions
+  std::vector<std::string> model_repositories;  ///< NAME=LOCATION: the API reads from no others
   Duration checkpoint_interval = Duration::seconds(30);
 };
 

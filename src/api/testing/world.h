@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/testing/books.h"
 #include "api/testing/contract.h"
+#include "api/testing/repositories.h"
 #include "api/testing/views.h"
 #include "base/json.h"
 #include "store/registry.h"
@@ -83,6 +84,7 @@ class ApiTest : public ::testing::Test {
   MemoryViews views;
   MemoryBooks books;
   twin::Knocks knocks;
+  MemoryRepositories repositories;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;

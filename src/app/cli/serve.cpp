@@ -164,6 +164,9 @@ void add_serve(CLI::App& root) {
   command->add_option("--keep-rollups", o->keep_rollups, "And minutes, hours and days of them");
   command->add_flag("--parquet-days", o->server.parquet_days,
                     "Also write each whole day as Parquet, in DATA/history/parquet");
+  command->add_option("--model-repository", o->server.model_repositories,
+                      "NAME=URL or NAME=FOLDER from which models may be imported over the API; "
+                      "may be given several times. None where not given");
   command->add_option("--log", o->log, "debug, info, warning or error")->capture_default_str();
   on_run(command, [o] { return run(*o); });
 }
