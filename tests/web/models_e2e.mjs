@@ -3,24 +3,15 @@
 // Mistakes beside the source, whom a new version breaks before it is saved, the graph by keyboard, Thing Descriptions, AAS
 // submodels and a device-model repository. PENSTOCK_PICTURES=FOLDER keeps a picture of each screen. Waits on conditions only.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { stage } from './stage.mjs';
 
-const binary = resolve(process.env.PENSTOCK_BINARY ?? process.argv[2] ?? 'build/release/penstock');
-const web = resolve(process.env.PENSTOCK_WEB ?? process.argv[3] ?? 'web/dist');
-const browser_path = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-for (const path of [binary, join(web, 'index.html'), browser_path]) assert.ok(existsSync(path), `${path} is missing: run make setup build web`);
-const wait_ms_max = Number(process.env.PENSTOCK_WAIT_MS ?? 60_000), step_ms_max = 600_000;
 const pictures = process.env.PENSTOCK_PICTURES;
-const folder = mkdtempSync(join(tmpdir(), 'penstock-models-'));
+const folder = mkdtempSync(join(tmpdir(), 'penstock-repository-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 const context_of = ['dtmi:dtdl:context;4', 'dtmi:dtdl:extension:quantitativeTypes;3', 'dtmi:iotoperations:context;4'];
 const motor = { '@context': context_of[0], '@id': 'dtmi:test:Motor;1', '@type': 'Interface', displayName: 'Motor', contents: [{ '@type': 'Telemetry', name: 'current', schema: 'double' }] };
@@ -45,85 +36,21 @@ mkdirSync(join(repository, 'dtmi/com/acme'), { recursive: true });
 writeFileSync(join(repository, 'dtmi/com/acme/fan-1.json'), JSON.stringify({ '@context': context_of[0], '@id': 'dtmi:com:acme:Fan;1', '@type': 'Interface', displayName: 'Fan', extends: 'dtmi:com:acme:Base;1', contents: [{ '@type': 'Telemetry', name: 'speed', schema: 'double' }] }));
 writeFileSync(join(repository, 'dtmi/com/acme/base-1.json'), JSON.stringify({ '@context': context_of[0], '@id': 'dtmi:com:acme:Base;1', '@type': 'Interface', displayName: 'Acme base' }));
 
-let server, ready, browser, context, page;
-const trouble = [];
-
-async function start() {
-  server = spawn(binary, ['serve', '--data', join(folder, 'data'), '--http', '127.0.0.1:0', '--mqtt', '127.0.0.1:0', '--ws', 'off', '--web', web, '--model-repository', `acme=${repository}`], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let log = '';
-  server.stderr.on('data', (chunk) => { log = (log + chunk).slice(-8000); });
-  const lines = createInterface({ input: server.stdout });
-  const ended = once(server, 'exit').then(([code]) => { throw new Error(`the server ended with ${code}:\n${log}`); });
-  ended.catch(() => {});
-  ready = await Promise.race([ended, (async () => { for await (const line of lines) { try { const said = JSON.parse(line); if (said.ready) return said; } catch { /* not the ready line */ } } return ended; })()]);
-}
-async function stop() {
-  if (!server || server.exitCode !== null) return;
-  const gone = once(server, 'exit');
-  server.kill('SIGTERM');
-  await gone;
-}
-const at = (hash) => `http://${ready.http}/${hash}`;
-async function call(method, path, body) {
-  const token = readFileSync(join(folder, 'data', 'admin.token'), 'utf8').trim();
-  const reply = await fetch(at('api/v1' + path), { method, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) });
-  assert.ok(reply.ok, `${method} ${path}: ${reply.status} ${await reply.clone().text()}`);
-  return reply.status === 204 ? null : reply.json();
-}
-async function visit(hash) {
-  await page.goto('about:blank');
-  await page.goto(at(hash));
-  await page.locator('h1').first().waitFor();
-}
+const s = stage('models', ['--model-repository', `acme=${repository}`]);
+const call = (method, path, body) => s.api(method, path, body);
+/** The checks of every screen, from its top; a picture of it where one is wanted. */
 async function inspect(name) {
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.evaluate(axe);
-  const result = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  for (const v of result.violations) trouble.push(`${name}: ${v.id} (${v.help}): ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (wide > 0) trouble.push(`${name}: ${wide} px wider than the screen`);
-  if (pictures) await page.screenshot({ path: join(pictures, `${name.replace(/\W+/g, '-')}.png`), fullPage: true });
+  await s.page.evaluate(() => scrollTo(0, 0));
+  await s.inspect(name);
+  if (pictures) await s.page.screenshot({ path: join(pictures, `${name.replace(/\W+/g, '-')}.png`), fullPage: true });
 }
-let broken = '';
-/** The steps are one story: after one that failed the others are left out. */
-function step(name, run) {
-  test(name, { timeout: step_ms_max }, async (t) => {
-    if (broken) return t.skip(`“${broken}” failed`);
-    try { await run(t); } catch (error) {
-      broken = name;
-      const picture = join(tmpdir(), `penstock-models-${name.replace(/\W+/g, '-')}.png`);
-      await page?.screenshot({ path: picture }).then(() => console.error(`picture: ${picture}`), () => {});
-      throw error;
-    }
-  });
-}
+if (pictures) mkdirSync(pictures, { recursive: true });
 
-before(async () => {
-  if (pictures) mkdirSync(pictures, { recursive: true });
-  await start();
-  browser = await chromium.launch({ executablePath: browser_path, args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
-  context = await browser.newContext({ viewport: { width: 1440, height: 900 }, serviceWorkers: 'block' });
-  context.setDefaultTimeout(wait_ms_max);
-  await context.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`)));
-  page = await context.newPage();
-  page.on('console', (message) => { if (message.type() === 'error' && /CSP|Content Security Policy/.test(message.text())) trouble.push(message.text()); });
-  page.on('pageerror', (error) => trouble.push(`page: ${error.message}`));
-  await page.goto(ready.welcome);
-  await page.getByLabel('Your name').fill('Ada Keller');
-  await page.getByLabel('Email').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill('nine green boilers hum');
-  await page.getByLabel('Password again').fill('nine green boilers hum');
-  await page.getByRole('button', { name: 'Set password' }).click();
-  await page.getByRole('heading', { name: 'Overview' }).waitFor();
-});
-after(async () => {
-  await browser?.close();
-  await stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+s.step('the administrator signs in', () => s.sign_in());
 
-step('mistakes stand beside the source with line, rule and remedy', async () => {
-  await visit('#/upload-model');
+s.step('mistakes stand beside the source with line, rule and remedy', async () => {
+  const { page } = s;
+  await s.visit('#/upload-model');
   const source = page.getByLabel('DTDL (JSON)');
   const wrong = JSON.stringify({ ...machine, contents: [{ '@type': 'Telemetri', name: 'serial Number', schema: 'string' }] }, null, 2);
   await source.fill(wrong);
@@ -148,23 +75,25 @@ step('mistakes stand beside the source with line, rule and remedy', async () => 
   await page.getByRole('link', { name: 'Pump' }).waitFor();
 });
 
-step('where a model is used: models, assets, bindings, rules', async () => {
+s.step('where a model is used: models, assets, bindings, rules', async () => {
+  const { page } = s;
   await call('POST', '/sites', { name: 'north', display_name: 'North works', time_zone: 'Europe/Berlin' });
   await call('POST', '/devices', { id: 'pump-1', site: 'north', model: 'dtmi:test:Pump;1', display_name: 'Pump 1' });
   await call('POST', '/rules', { scope: { model: 'dtmi:test:Pump;1' }, element: 'pressure', kind: 'threshold', limit: 12, priority: 'high', message: 'Pressure above 12 bar' });
   await call('POST', '/bindings', { document: { name: 'acme-pumps', model: 'dtmi:test:Pump;1', topic: 'plant/{device}/data', elements: [{ element: 'pressure', from: '/p' }, { element: 'temperature', from: '/t' }] }, activate: true });
-  await visit('#/models/dtmi:test:Pump;1');
+  await s.visit('#/models/dtmi:test:Pump;1');
   const usage = page.getByRole('region', { name: 'Where it is used' });
   await usage.getByRole('link', { name: 'Pump 1' }).waitFor();
   await usage.getByRole('link', { name: 'acme-pumps' }).waitFor();
   await usage.getByRole('link', { name: 'Pressure above 12 bar' }).waitFor();
   await page.getByText('This is the only version that is here.').waitFor();
-  await visit('#/models/dtmi:test:Motor;1');
+  await s.visit('#/models/dtmi:test:Motor;1');
   await page.getByRole('region', { name: 'Where it is used' }).getByRole('link', { name: 'Pump' }).waitFor();
 });
 
-step('a new version says whom it breaks before it is saved, and compares after', async () => {
-  await visit('#/models/dtmi:test:Pump;1');
+s.step('a new version says whom it breaks before it is saved, and compares after', async () => {
+  const { page } = s;
+  await s.visit('#/models/dtmi:test:Pump;1');
   await page.getByRole('link', { name: 'New version 2' }).click();
   const source = page.getByLabel('DTDL (JSON)');
   await page.waitForFunction(() => document.querySelector('textarea')?.value.includes('dtmi:test:Pump;2'));
@@ -188,8 +117,9 @@ step('a new version says whom it breaks before it is saved, and compares after',
   await inspect('model, compared');
 });
 
-step('the graph is walked by keyboard', async () => {
-  await visit('#/models');
+s.step('the graph is walked by keyboard', async () => {
+  const { page } = s;
+  await s.visit('#/models');
   await page.getByRole('button', { name: 'Graph' }).click();
   const first = page.locator('svg a.node').first();
   await first.waitFor();
@@ -209,8 +139,9 @@ step('the graph is walked by keyboard', async () => {
   await page.getByRole('heading', { name: 'Motor', exact: true }).waitFor();
 });
 
-step('a Thing Description becomes a model, and what was left out is listed', async () => {
-  await visit('#/upload-model');
+s.step('a Thing Description becomes a model, and what was left out is listed', async () => {
+  const { page } = s;
+  await s.visit('#/upload-model');
   await page.getByRole('button', { name: 'Thing Description' }).click();
   await page.getByLabel('Thing Description (JSON)').fill('{"a":1}');
   await page.getByRole('button', { name: 'Convert to DTDL' }).click();
@@ -226,8 +157,9 @@ step('a Thing Description becomes a model, and what was left out is listed', asy
   await page.getByRole('heading', { name: 'Room lamp' }).waitFor();
 });
 
-step('a model leaves as an AAS submodel and comes back', async () => {
-  await visit('#/models/dtmi:test:Pump;1');
+s.step('a model leaves as an AAS submodel and comes back', async () => {
+  const { page } = s;
+  await s.visit('#/models/dtmi:test:Pump;1');
   await page.getByRole('button', { name: 'AAS submodel' }).click();
   await page.getByText('Everything was carried over.').waitFor();
   const saved = page.waitForEvent('download');
@@ -236,7 +168,7 @@ step('a model leaves as an AAS submodel and comes back', async () => {
   assert.equal(file.suggestedFilename(), 'test-Pump-1.aas.json');
   const path = await file.path();
   await inspect('model, exported');
-  await visit('#/upload-model');
+  await s.visit('#/upload-model');
   await page.locator('input[type=file]').setInputFiles({ name: 'pump.aas.json', mimeType: 'application/json', buffer: readFileSync(path) });
   await page.getByLabel('AAS submodel or environment (JSON)').waitFor();
   await page.getByLabel('Identifier (optional)').fill('dtmi:test:PumpAgain;1');
@@ -245,8 +177,9 @@ step('a model leaves as an AAS submodel and comes back', async () => {
   await page.getByText('New, 4 elements.').waitFor();
 });
 
-step('a repository that the server allows is read, with what the model needs', async () => {
-  await visit('#/upload-model');
+s.step('a repository that the server allows is read, with what the model needs', async () => {
+  const { page } = s;
+  await s.visit('#/upload-model');
   await page.getByRole('button', { name: 'Repository' }).click();
   await page.getByLabel('Identifiers').fill('dtmi:com:acme:Nothing;1');
   await page.getByRole('button', { name: 'Read' }).click();
@@ -260,19 +193,7 @@ step('a repository that the server allows is read, with what the model needs', a
   await page.getByRole('link', { name: 'Fan' }).waitFor();
 });
 
-step('every screen, light and dark, desk and phone: no accessibility violation', async () => {
-  const pages = ['models', 'models?view=graph', 'upload-model', 'models/dtmi:test:Pump;2?with=' + encodeURIComponent('dtmi:test:Pump;1'), 'models/dtmi:test:Motor;1', 'upload-model?base=' + encodeURIComponent('dtmi:test:Pump;2')];
-  for (const [size, width, height] of [['desk', 1440, 900], ['phone', 390, 844], ['narrow', 320, 640]]) {
-    await page.setViewportSize({ width, height });
-    for (const scheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme: scheme });
-      for (const hash of pages) {
-        await visit('#/' + hash);
-        await page.waitForFunction(() => !document.querySelector('main .bones'));
-        if (hash.includes('base=')) await page.getByText('no mistake').waitFor();
-        await inspect(`${hash} ${size} ${scheme}`);
-      }
-    }
-  }
-  assert.deepEqual(trouble, []);
+s.step('every screen, light and dark, desk and phone: no accessibility violation, nothing jumps', async (t) => {
+  t.diagnostic(await s.inspect_everywhere(['models', 'models?view=graph', 'upload-model', 'models/dtmi:test:Pump;2?with=' + encodeURIComponent('dtmi:test:Pump;1'), 'models/dtmi:test:Motor;1', 'upload-model?base=' + encodeURIComponent('dtmi:test:Pump;2')]));
+  assert.deepEqual(s.trouble, []);
 });
