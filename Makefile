@@ -56,7 +56,7 @@ crash-test: build ## kill -9 under load, ROUNDS times; nothing acknowledged may 
 	@tests/crash_test $(BUILD)/penstock $(ROUNDS)
 
 interop-test: build ## peers of other makes side by side, killed at random, ROUNDS times; nothing lost, nothing twice (PEERS=a,b)
-	@INTEROP_PAHO=$(BUILD)/tests/interop/interop_paho tests/interop/interop_test $(BUILD)/penstock $(ROUNDS)
+	@tests/interop/interop_test $(BUILD)/penstock $(ROUNDS)
 
 clean: ## remove what was built
 	@rm -rf build web/dist

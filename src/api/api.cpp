@@ -4,6 +4,7 @@
 
 #include "api/access/access_control.h"
 #include "api/live_hub.h"
+#include "api/lwm2m.h"
 #include "api/routes.h"
 #include "base/log.h"
 
@@ -18,6 +19,12 @@ bool is_json(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
   return content_type == "application/json" || content_type.ends_with("+json");
+}
+
+/// Below /api, and the addresses that programs of other makes expect at the root.
+bool for_api(const Request& request) {
+  return request.path.starts_with("/api/") || request.path == "/metrics" ||
+         request.path == "/write" || request.path == "/v1/metrics";
 }
 
 std::string allow_header(const std::vector<Method>& allowed) {
@@ -89,10 +96,11 @@ void add_route(Router& router, Method method, std::string_view path,
   route.handler = std::move(handler);
   route.lane = options.lane;
   route.body_bytes_max = options.body_bytes_max;
+  route.any_content = options.any_content;
   router.add(std::move(route));
 }
 
-Api::Api(const Services& services, LiveHub* live, ApiOptions options)
+Api::Api(const Services& services, LiveHub* live, ApiOptions options, const Protocols& protocols)
     : services_(services),
       options_(std::move(options)),
       live_(live),
@@ -106,26 +114,34 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options)
   add_replacement_routes(router_, services_, options_);
   add_diagnosis_routes(router_, services_);
   add_label_routes(router_, services_);
+  add_dead_letter_routes(router_, services_);
   add_discovery_routes(router_, services_, options_);
+  add_onboarding_routes(router_, services_, options_);
+  add_rebind_routes(router_, services_);
   add_binding_routes(router_, services_);
+  add_message_routes(router_, services_);
+  add_bridge_routes(router_, services_);
+  add_binding_try_routes(router_, services_, protocols);
+  add_sparkplug_routes(router_, services_, protocols);
+  add_lwm2m_routes(router_, services_, protocols.lwm2m);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);
+  add_ingest_routes(router_, services_);
   add_history_routes(router_, services_, options_);
 }
 
 Api::~Api() = default;
 
 Lane Api::lane(const Request& request) {
-  if (!request.path.starts_with("/api/")) return Lane::kQuick;
+  if (!for_api(request)) return Lane::kQuick;
   const auto match = router_.find(request.method, request.raw_path);
   return match.route != nullptr ? match.route->lane : Lane::kQuick;
 }
 
 Response Api::handle(Request& request, const Cancellation& cancellation) {
   try {
-    if (request.path.starts_with("/api/") || request.path == "/metrics")
-      return handle_api(request, cancellation);
+    if (for_api(request)) return handle_api(request, cancellation);
     if (!safe(request.method)) {
       Response refused =
           problem(405, "method_not_allowed", "the page's files can only be read", request.id);
@@ -164,7 +180,8 @@ Response Api::handle_api(const Request& request, const Cancellation& cancellatio
         413, "payload_too_large",
         "the body may have at most " + std::to_string(match.route->body_bytes_max) + " bytes here",
         request.id);
-  if (!request.body.empty() && !is_json(request.header("content-type")))
+  if (!match.route->any_content && !request.body.empty() &&
+      !is_json(request.header("content-type")))
     return problem(415, "invalid_argument", "send the body as application/json", request.id);
   auto outcome = run(match, request, cancellation);
   if (!outcome) {

@@ -9,15 +9,16 @@
 #include "api/http/router.h"
 #include "api/http/server.h"
 #include "api/http/static_files.h"
+#include "api/protocols.h"
 #include "api/services.h"
 
 namespace penstock::api {
 
 class Api final : public Application {
  public:
-  /// REQUIRES: what `services` refers to outlives it.
+  /// REQUIRES: what `services` and `protocols` refer to outlives it.
   /// `live` may be null: then there is no WebSocket.
-  Api(const Services& services, LiveHub* live, ApiOptions options);
+  Api(const Services& services, LiveHub* live, ApiOptions options, const Protocols& protocols = {});
   ~Api() override;
 
   Lane lane(const Request& request) override;

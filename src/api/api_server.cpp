@@ -4,7 +4,8 @@ namespace penstock::api {
 
 ApiServer::ApiServer(const Services& services, stream::Journal& journal,
                      const ApiServerOptions& options)
-    : hub_(services, journal, options.live), api_(services, &hub_, options.api) {}
+    : hub_(services, journal, options.live),
+      api_(services, &hub_, options.api, options.protocols) {}
 
 ApiServer::~ApiServer() = default;
 

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/http/server.h"
 #include "api/live_hub.h"
+#include "api/protocols.h"
 #include "api/services.h"
 #include "stream/journal.h"
 
@@ -15,6 +16,7 @@ namespace penstock::api {
 struct ApiServerOptions {
   HttpOptions http;
   ApiOptions api;
+  Protocols protocols;
   LiveLimits live;
 };
 

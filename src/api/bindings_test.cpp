@@ -70,6 +70,22 @@ TEST_F(BindingsTest, WhatDoesNotFitIsRefusedWithItsPlace) {
   EXPECT_EQ(patch("/devices/comp-1", {{"binding", "other"}}).body["protocol"], "lwm2m");
 }
 
+TEST_F(BindingsTest, TwoBindingsOfOneTopicAreRefused) {
+  make_compressor();
+  ASSERT_EQ(post("/bindings", {{"document", document()}, {"activate", true}}).status, 201);
+  Json other = document();
+  other["name"] = "other";
+  other["topic"] = "plant/north/{device}/{kind}";
+  const Reply refused = post("/bindings", {{"document", other}, {"activate", true}});
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.response.body.find("plant/north/x/data"), std::string::npos)
+      << refused.response.body;
+  other["topic"] = "plant/{site}/{device}/state";
+  EXPECT_EQ(post("/bindings", {{"document", other}, {"activate", true}}).status, 201);
+  EXPECT_EQ(post("/bindings", {{"document", document(2)}, {"activate", true}}).status, 201)
+      << "itself is no other";
+}
+
 TEST_F(BindingsTest, APayloadIsTriedAndEachValueSaysWhatBecameOfIt) {
   make_compressor();
   const Reply tried = post("/bindings/try", {{"document", document(0.5)},

@@ -313,14 +313,19 @@ Result<twin::DevicePtr> find_device(const Services& services, const Call& call,
   return device;
 }
 
-Response device_created_response(const Services& services, const ApiOptions& options,
-                                 const twin::DeviceCreated& made) {
+Json device_created_json(const Services& services, const ApiOptions& options,
+                         const twin::DeviceCreated& made) {
   const std::string& name = made.device->name;
   Json out = {{"device", device_json(services, *made.device)},
               {"credentials", credentials_json(name, made.token)},
               {"endpoints", endpoints_json(options.endpoints)}};
   if (made.twin) out["topic"] = "devices/" + name + "/telemetry";
-  Response response = Response::json(out, 201);
+  return out;
+}
+
+Response device_created_response(const Services& services, const ApiOptions& options,
+                                 const twin::DeviceCreated& made) {
+  Response response = Response::json(device_created_json(services, options, made), 201);
   response.set("cache-control", "no-store");
   return response;
 }

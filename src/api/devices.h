@@ -9,6 +9,8 @@
 
 namespace penstock::api {
 
+Json device_created_json(const Services& services, const ApiOptions& options,
+                         const twin::DeviceCreated& made);
 /// 201 of a device just registered: it, its credentials (shown once), where to connect and publish.
 Response device_created_response(const Services& services, const ApiOptions& options,
                                  const twin::DeviceCreated& made);

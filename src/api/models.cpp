@@ -1,8 +1,10 @@
 // /models: DTDL interfaces.
 
+#include "api/models.h"
+
 #include "api/http/arguments.h"
+#include "api/model_impact.h"
 #include "api/render.h"
-#include "api/routes.h"
 
 namespace penstock::api {
 namespace {
@@ -81,6 +83,9 @@ void add_model_routes(Router& router, const Services& services) {
   add_route(router, Method::kGet, "/models/{dtmi}", Permission::kReadTwins, bind(get_model));
   add_route(router, Method::kDelete, "/models/{dtmi}", Permission::kWriteModels,
             bind(delete_model));
+  const auto graphs = std::make_shared<ModelGraphs>();
+  add_model_graph_routes(router, services, graphs);
+  add_model_exchange_routes(router, services, graphs);
 }
 
 }  // namespace penstock::api

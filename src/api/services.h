@@ -18,12 +18,20 @@ class DiscoveryView;
 class CommandSender;
 class HealthSource;
 class ConfigurationListener;
+class RebindBook;
+class MessageTapView;
 }  // namespace penstock::stream
 
 namespace penstock::twin {
 class Knocks;
 class TwinRegistry;
+class Identities;
+class Onboarding;
 }  // namespace penstock::twin
+
+namespace penstock::interop::http {
+class Ingest;
+}
 
 namespace penstock::interfaces {
 class AlarmBook;
@@ -31,9 +39,14 @@ class RuleBook;
 class DetectorBook;
 }  // namespace penstock::interfaces
 
+namespace penstock::interop::mqtt {
+class BridgeBook;
+}
+
 namespace penstock::api {
 class HistoryBook;
 class LiveHub;
+class ModelRepositories;
 namespace access {
 class AccessControl;
 }
@@ -56,6 +69,13 @@ struct Services {
   interfaces::DetectorBook& detectors;
   HistoryBook& history;
   const twin::Knocks& knocks;
+  ModelRepositories& repositories;
+  twin::Identities& identities;
+  interop::http::Ingest& ingest_http;
+  stream::RebindBook& rebinds;
+  twin::Onboarding& onboarding;
+  stream::MessageTapView& taps;
+  interop::mqtt::BridgeBook& bridges;
 };
 
 /// Where devices connect, as people are told.

@@ -44,12 +44,33 @@ HealthCheck disk_check(FileSystem& files, const std::string& directory) {
   return {"disk", HealthStatus::kOk, fmt::format("{:.1f} GiB free", gib)};
 }
 
+// Nothing to say where nobody has made a bridge.
+std::optional<HealthCheck> bridges_check(const interop::mqtt::BridgeBoard& board) {
+  using State = interop::mqtt::BridgeStatus::State;
+  size_t wanted = 0, away = 0;
+  std::string first;
+  for (const auto& [name, status] : board.all()) {
+    if (status.state == State::kDisabled) continue;
+    ++wanted;
+    if (status.state == State::kConnected) continue;
+    if (away++ == 0) first = fmt::format("{}: {}", name, status.last_error);
+  }
+  if (wanted == 0) return std::nullopt;
+  if (away == 0)
+    return HealthCheck{"bridges", HealthStatus::kOk, fmt::format("{} connected", wanted)};
+  return HealthCheck{"bridges", HealthStatus::kDegraded,
+                     fmt::format("{} of {} are not connected; {}", away, wanted, first)};
+}
+
 }  // namespace
 
 std::vector<HealthCheck> SystemHealth::health() {
-  return {journal_check(pipeline_.journal()),
-          history_check(history_.status(), pipeline_.journal().durable_offset()),
-          disk_check(files_, data_directory_)};
+  std::vector<HealthCheck> all{
+      journal_check(pipeline_.journal()),
+      history_check(history_.status(), pipeline_.journal().durable_offset()),
+      disk_check(files_, data_directory_)};
+  if (auto bridges = bridges_check(bridges_)) all.push_back(*std::move(bridges));
+  return all;
 }
 
 }  // namespace penstock::app

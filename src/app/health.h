@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/io.h"
+#include "interop/mqtt/bridges.h"
 #include "stream/history.h"
 #include "stream/pipeline.h"
 #include "stream/views.h"
@@ -13,10 +14,12 @@ namespace penstock::app {
 /// Any thread.
 class SystemHealth final : public stream::HealthSource {
  public:
-  SystemHealth(stream::Pipeline& pipeline, stream::HistoryStore& history, FileSystem& files,
+  SystemHealth(stream::Pipeline& pipeline, stream::HistoryStore& history,
+               const interop::mqtt::BridgeBoard& bridges, FileSystem& files,
                std::string data_directory)
       : pipeline_(pipeline),
         history_(history),
+        bridges_(bridges),
         files_(files),
         data_directory_(std::move(data_directory)) {}
   std::vector<stream::HealthCheck> health() override;
@@ -24,6 +27,7 @@ class SystemHealth final : public stream::HealthSource {
  private:
   stream::Pipeline& pipeline_;
   stream::HistoryStore& history_;
+  const interop::mqtt::BridgeBoard& bridges_;
   FileSystem& files_;
   std::string data_directory_;
 };

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include "app/cli/cli.h"
+#include "app/cli/lwm2m.h"
+#include "app/cli/sparkplug.h"
 #include "app/version.h"
 
 int main(int argc, char** argv) {
@@ -11,16 +13,20 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_doctor(root);
   cli::add_site(root);
+  cli::add_sparkplug(root);
   cli::add_device(root);
   cli::add_model(root);
   cli::add_rule(root);
   cli::add_alarm(root);
   cli::add_query(root);
   cli::add_journal(root);
+  cli::add_lwm2m(root);
   cli::add_replay(root);
   cli::add_simulate(root);
   cli::add_detect(root);
   cli::add_bench(root);
+  cli::add_binding(root);
+  cli::add_bridge(root);
   cli::add_completion(root);
   try {
     root.parse(argc, argv);

@@ -14,22 +14,30 @@
 
 #include "api/access/access_control.h"
 #include "api/api_server.h"
+#include "app/bound_topics.h"
+#include "app/bridge_links.h"
 #include "app/commands.h"
 #include "app/device_authenticator.h"
 #include "app/evaluators.h"
 #include "app/health.h"
 #include "app/history_book.h"
+#include "app/lwm2m.h"
+#include "app/model_repositories.h"
+#include "app/sparkplug.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
 #include "base/log.h"
 #include "base/timezone.h"
 #include "interfaces/alarms/alarm_desk.h"
 #include "interfaces/alarms/rule_store.h"
+#include "interop/http/ingest.h"
 #include "interop/mqtt/endpoint.h"
 #include "store/registry.h"
 #include "stream/history.h"
 #include "stream/journal.h"
+#include "stream/rebind.h"
 #include "twin/identity.h"
+#include "twin/onboarding.h"
 #include "twin/registry.h"
 
 namespace penstock::app {
@@ -75,6 +83,7 @@ struct Server::Impl {
   std::unique_ptr<api::access::AccessControl> access;
   std::unique_ptr<interfaces::RuleStore> rules;
   std::unique_ptr<interfaces::AlarmDesk> alarms;
+  std::unique_ptr<interop::mqtt::BridgeStore> bridges;
 
   std::unique_ptr<stream::Journal> journal;
   std::unique_ptr<stream::HistoryStore> history;
@@ -83,11 +92,20 @@ struct Server::Impl {
   std::unique_ptr<stream::Pipeline> pipeline;
   std::unique_ptr<Evaluators> evaluators;
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
+  std::unique_ptr<BoundTopics> bound_topics;
+  std::unique_ptr<BridgeLinks> bridge_links;
+  std::unique_ptr<Sparkplug> sparkplug;
   std::unique_ptr<stream::HistoryWriter> history_writer;
 
+  std::unique_ptr<interop::http::IdempotencyKeys> ingest_keys;
+  std::unique_ptr<interop::http::Ingest> ingest;
+  std::unique_ptr<stream::Rebinder> rebinder;
+  std::unique_ptr<twin::Onboarding> onboarding;
   std::unique_ptr<StoredHistory> history_book;
+  std::unique_ptr<ConfiguredRepositories> repositories;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
+  std::unique_ptr<Lwm2m> lwm2m;
   std::unique_ptr<SystemHealth> health;
   std::unique_ptr<api::ApiServer> api;
 
@@ -111,6 +129,9 @@ void raise_file_limit() {
 
 Status check_options(const ServerOptions& o) {
   const bool needs_tls = o.mqtts || o.wss || o.http_tls;
+  if (o.sparkplug.host_id.empty() || o.sparkplug.host_id.find_first_of("/+#") != std::string::npos)
+    return fail(ErrorCode::kInvalidArgument,
+                "--sparkplug-host-id is one level of a topic: without /, + and #");
   if (needs_tls && (o.tls_certificate.empty() || o.tls_key.empty()))
     return fail(ErrorCode::kInvalidArgument,
                 "--mqtts, --wss and --http-tls need --tls-certificate and --tls-key");
@@ -151,6 +172,8 @@ Status Server::Impl::open_registry() {
   TRY_ASSIGN(alarms, interfaces::AlarmDesk::open(
                          *registry, *twins, clock, metrics,
                          [this](RuleId id, TwinId twin) { return rules->source(id, twin); }));
+  TRY_ASSIGN(bridges, interop::mqtt::BridgeStore::open(*registry, files, clock, random,
+                                                       data + "/bridge.key"));
   return {};
 }
 
@@ -208,6 +231,13 @@ Status Server::Impl::open_stream() {
     all.back()->attach();
   }
   for (MqttEndpoint* endpoint : all) endpoint->set_siblings(all);
+  bound_topics = std::make_unique<BoundTopics>(*twins, *pipeline, all, clock);
+  bridge_links =
+      std::make_unique<BridgeLinks>(*bridges, *twins, *pipeline, all, *workers, random, metrics);
+  interop::sparkplug::HostOptions host;
+  host.host_id = options.sparkplug.host_id;
+  host.reorder_timeout = options.sparkplug.reorder_timeout;
+  sparkplug = std::make_unique<Sparkplug>(*pipeline, all, *twins, random, metrics, host);
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
   evaluators->apply();
@@ -248,16 +278,38 @@ Status Server::Impl::listen_all() {
 
 Status Server::Impl::start_reading() {
   evaluators->set_running();
+  sparkplug->say_online();
   pipeline->start();
+  bridge_links->start();
   history_writer = std::make_unique<stream::HistoryWriter>(*history, *journal, clock, metrics);
   history_writer->start();
   history_book = std::make_unique<StoredHistory>(*history, *twins);
+  TRY_ASSIGN(ingest_keys, interop::http::IdempotencyKeys::open(*registry, clock));
+  ingest = std::make_unique<interop::http::Ingest>(
+      [this](std::vector<stream::Intake> intakes, auto then) {
+        pipeline->submit(std::move(intakes), std::move(then));
+      },
+      *twins, *ingest_keys, clock, metrics);
+  TRY_ASSIGN(rebinder, stream::Rebinder::open(*registry, *pipeline, clock, metrics, {}));
+  rebinder->start();
+  TRY_ASSIGN(onboarding, twin::Onboarding::open(*registry, *twins, clock, random));
   std::vector<MqttEndpoint*> all;
   for (const auto& endpoint : endpoints) all.push_back(endpoint.get());
   mqtt_commands = std::make_unique<MqttCommands>(*pipeline, all, random);
   commands = std::make_unique<CommandRouter>(*twins);
   commands->add("mqtt", *mqtt_commands);
-  health = std::make_unique<SystemHealth>(*pipeline, *history, files, options.data_directory);
+  commands->add("sparkplug", *sparkplug);
+  TRY_ASSIGN(lwm2m,
+             Lwm2m::start(options, *registry, *twins, *pipeline, files, clock, random, metrics));
+  if (lwm2m) {
+    commands->add("lwm2m", lwm2m->server());
+    addresses.coap = lwm2m->addresses().coap;
+    addresses.coaps = lwm2m->addresses().coaps;
+    addresses.coap_tcp = lwm2m->addresses().coap_tcp;
+    addresses.coaps_tcp = lwm2m->addresses().coaps_tcp;
+  }
+  health = std::make_unique<SystemHealth>(*pipeline, *history, bridge_links->board(), files,
+                                          options.data_directory);
   return {};
 }
 
@@ -273,6 +325,10 @@ std::vector<api::EndpointInfo> describe(const ServerAddresses& addresses) {
   add(addresses.mqtts, "tls", "");
   add(addresses.ws, "websocket", "/mqtt");
   add(addresses.wss, "websocket_tls", "/mqtt");
+  add(addresses.coap, "coap", "");
+  add(addresses.coaps, "coaps", "");
+  add(addresses.coap_tcp, "coap+tcp", "");
+  add(addresses.coaps_tcp, "coaps+tcp", "");
   return out;
 }
 
@@ -287,23 +343,33 @@ Status Server::Impl::start_api() {
   if (options.http_tls) server.http.tls = api::TlsOptions{options.tls_certificate, options.tls_key};
   server.api = {kVersion, options.web_directory, exports, describe(addresses),
                 options.open_metrics};
-  const api::Services services{clock,
-                               metrics,
-                               *access,
-                               *twins,
-                               *pipeline,
-                               *pipeline,
-                               *pipeline,
-                               pipeline->raw_views(),
-                               pipeline->raw_views(),
-                               *commands,
-                               *health,
-                               *evaluators,
-                               *alarms,
-                               *rules,
-                               *rules,
-                               *history_book,
-                               identities->knocks()};
+  TRY_ASSIGN(repositories, ConfiguredRepositories::create(options.model_repositories, clock));
+  const api::Services services{.clock = clock,
+                               .metrics = metrics,
+                               .access = *access,
+                               .twins = *twins,
+                               .live = *pipeline,
+                               .connections = *pipeline,
+                               .ingest = *pipeline,
+                               .dead_letters = pipeline->raw_views(),
+                               .discovery = pipeline->raw_views(),
+                               .commands = *commands,
+                               .health = *health,
+                               .configuration = *evaluators,
+                               .alarms = *alarms,
+                               .rules = *rules,
+                               .detectors = *rules,
+                               .history = *history_book,
+                               .knocks = identities->knocks(),
+                               .repositories = *repositories,
+                               .identities = *identities,
+                               .ingest_http = *ingest,
+                               .rebinds = *rebinder,
+                               .onboarding = *onboarding,
+                               .taps = bound_topics->tap(),
+                               .bridges = *bridges};
+  server.protocols = {
+      sparkplug.get(), {{"sparkplug", read_sparkplug}}, lwm2m ? &lwm2m->server() : nullptr};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
   addresses.http = {options.http.host, api->port()};
   alarms->set_listener(
@@ -319,9 +385,15 @@ Status Server::Impl::start_api() {
 
 // -- running
 
-// Everybody who reads the journal has what lies before: recovery, history and alarms.
+// Everybody who reads the journal has what lies before: recovery, history, alarms, re-binding. What
+// a person may still want re-bound is kept beyond that, within its budget and while there is disk.
 stream::JournalOffset Server::Impl::journal_needed_from() const {
-  return std::min({pipeline->checkpointed_offset(), history->committed_offset(), alarms->offset()});
+  const auto needed = std::min({pipeline->checkpointed_offset(), history->committed_offset(),
+                                alarms->offset(), rebinder->needed_from()});
+  if (journal->state() != stream::JournalState::kWriting) return needed;
+  const auto end = journal->durable_offset();
+  const auto reach = end > options.rebind_bytes_max ? end - options.rebind_bytes_max : 0;
+  return std::min(needed, std::max(pipeline->raw_views().first_offset(), reach));
 }
 
 // Late samples make a day's file anew, so an hour is soon enough.
@@ -339,6 +411,7 @@ void Server::Impl::export_days() {
 }
 
 void Server::Impl::maintain() {
+  bound_topics->maintain();
   if (options.parquet_days) export_days();
   if (const Status trimmed = journal->trim(journal_needed_from()); !trimmed)
     log_warning("server", "the journal was not trimmed: {}", trimmed.error().text());
@@ -367,9 +440,13 @@ void Server::Impl::stop() {
   }
   stop_wanted.notify_all();
   if (maintenance.joinable()) maintenance.join();
+  if (ingest) ingest->stop();
+  if (rebinder) rebinder->stop();
+  if (history_writer) sparkplug->say_offline();  // the shards run
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();
+  lwm2m.reset();
   if (history_writer) history_writer->stop();
   // The workers may still answer to an endpoint's shard.
   workers.reset();

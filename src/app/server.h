@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/net.h"
 #include "base/result.h"
@@ -29,13 +30,26 @@ struct ServerOptions {
   uint64_t packet_bytes_max = 1ULL << 20;
   uint16_t keep_alive_max_s = 3600;    ///< MQTT 5.0 clients that ask for more are told (3.2.2.3.14)
   uint32_t connections_max = 100'000;  ///< MQTT, each shard
+  std::vector<std::string> model_repositories;  ///< NAME=LOCATION: the API reads from no others
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;  ///< LwM2M: UDP, DTLS, TCP, TLS
+  bool coap_insecure = false;  ///< coap and coap_tcp may be elsewhere than on loopback
+  bool lwm2m_bootstrap = false;
+  std::string lwm2m_objects = ".deps/lwm2m";  ///< folder of object definitions
   Duration checkpoint_interval = Duration::seconds(30);
+  /// So much of the journal is kept longer than the server needs it, where messages of unregistered
+  /// devices or dead letters lie in it: what re-binding can reach.
+  uint64_t rebind_bytes_max = 2ULL << 30;
+  struct {
+    std::string host_id = "penstock";
+    Duration reorder_timeout = Duration::seconds(2);
+  } sparkplug;
 };
 
 /// What came of the addresses, with their real ports.
 struct ServerAddresses {
   NetAddress http;
   std::optional<NetAddress> mqtt, mqtts, ws, wss;
+  std::optional<NetAddress> coap, coaps, coap_tcp, coaps_tcp;
 };
 
 class Server {

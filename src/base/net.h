@@ -62,6 +62,12 @@ class Net {
   /// kNoSocket when nobody waits. The error names an exhausted limit (files) that will not pass by
   /// itself.
   virtual Result<SocketHandle> accept(SocketHandle listener) = 0;
+  /// The numeric addresses of a host's name. Asks the network: may take many seconds.
+  virtual Result<std::vector<NetAddress>> resolve(const NetAddress& address) = 0;
+  /// Begins to connect to a numeric address; the socket becomes writable when that is decided, and
+  /// connected() tells how.
+  virtual Result<SocketHandle> connect(const NetAddress& address) = 0;
+  virtual Status connected(SocketHandle socket) = 0;
   virtual IoOutcome read(SocketHandle socket, std::span<std::byte> out) = 0;
   virtual IoOutcome write(SocketHandle socket, ByteView bytes) = 0;
   /// Tells the peer that no more comes; it may still send. What was written is delivered.

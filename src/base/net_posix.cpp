@@ -162,6 +162,53 @@ class SystemNet final : public Net {
       return socket_error("accept", {});
     return kNoSocket;  // nobody waits, or gave up while waiting
   }
+  Result<std::vector<NetAddress>> resolve(const NetAddress& address) override {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+    AddressInfo found;
+    const std::string port = std::to_string(address.port);
+    if (const int bad = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found.list);
+        bad != 0)
+      return fail(ErrorCode::kUnavailable,
+                  std::string("the host's name cannot be resolved: ") + gai_strerror(bad),
+                  address.host);
+    std::vector<NetAddress> out;
+    for (const addrinfo* at = found.list; at && out.size() < 16; at = at->ai_next) {
+      sockaddr_storage raw{};
+      std::memcpy(&raw, at->ai_addr, at->ai_addrlen);
+      out.push_back(from_sockaddr(raw));
+    }
+    return out;
+  }
+  Result<SocketHandle> connect(const NetAddress& address) override {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST;
+    AddressInfo found;
+    const std::string port = std::to_string(address.port);
+    if (const int bad = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found.list);
+        bad != 0)
+      return fail(ErrorCode::kInvalidArgument, std::string("no such address: ") + gai_strerror(bad),
+                  address.text());
+    const int fd = ::socket(found.list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return socket_error("socket", address.text());
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (::connect(fd, found.list->ai_addr, found.list->ai_addrlen) != 0 && errno != EINPROGRESS) {
+      auto error = socket_error("connect", address.text());
+      ::close(fd);
+      return error;
+    }
+    return fd;
+  }
+  Status connected(SocketHandle socket) override {
+    int number = 0;
+    socklen_t size = sizeof number;
+    getsockopt(socket, SOL_SOCKET, SO_ERROR, &number, &size);
+    if (number == 0) return {};
+    return fail(ErrorCode::kUnavailable, std::string("no connection: ") + std::strerror(number));
+  }
   IoOutcome read(SocketHandle socket, std::span<std::byte> out) override {
     return outcome(::recv(socket, out.data(), out.size(), 0), true);
   }

@@ -1,11 +1,16 @@
 #include "interop/tls.h"
 
 #include <array>
+#include <ctime>
+#include <functional>
 #include <mutex>
+#include <utility>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include "base/check.h"
@@ -107,6 +112,93 @@ Result<bool> TlsContext::reload_if_changed() {
   return true;
 }
 
+// -- the client's side
+
+namespace {
+
+struct FreeBio {
+  void operator()(BIO* p) const { BIO_free(p); }
+};
+struct FreeKey {
+  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
+};
+
+tl::unexpected<Error> bad_pem(const char* what) {
+  return fail(ErrorCode::kInvalidArgument, std::string(what) +
+                                               " cannot be used: " + openssl_reason() +
+                                               ". It is PEM text, as of -----BEGIN …");
+}
+
+// Each certificate of a PEM text.
+Status each_certificate(const std::string& pem, const char* what,
+                        const std::function<void(X509*)>& take) {
+  const std::unique_ptr<BIO, FreeBio> in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  int count = 0;
+  while (std::unique_ptr<X509, Free> one{PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr)}) {
+    take(one.get());
+    ++count;
+  }
+  if (count == 0) return bad_pem(what);
+  ERR_clear_error();
+  return {};
+}
+
+Status use_own_certificate(SSL_CTX* context, const TlsClientOptions& options) {
+  bool first = true;
+  TRY(each_certificate(options.certificate_pem, "the client certificate", [&](X509* one) {
+    if (std::exchange(first, false))
+      SSL_CTX_use_certificate(context, one);
+    else
+      SSL_CTX_add1_chain_cert(context, one);
+  }));
+  const std::unique_ptr<BIO, FreeBio> in(
+      BIO_new_mem_buf(options.key_pem.data(), static_cast<int>(options.key_pem.size())));
+  // A key with a passphrase is refused: there is nobody to ask.
+  const auto no_passphrase = [](char*, int, int, void*) { return 0; };
+  const std::unique_ptr<EVP_PKEY, FreeKey> key(
+      PEM_read_bio_PrivateKey(in.get(), nullptr, no_passphrase, nullptr));
+  if (!key) return bad_pem("the client's key");
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return fail(ErrorCode::kInvalidArgument,
+                "the client's key is not that of its certificate: " + openssl_reason());
+  return {};
+}
+
+}  // namespace
+
+struct TlsClientContext::Impl {
+  std::unique_ptr<SSL_CTX, Free> context;
+  Timestamp expires;
+};
+
+TlsClientContext::TlsClientContext() : impl_(std::make_unique<Impl>()) {}
+TlsClientContext::~TlsClientContext() = default;
+Timestamp TlsClientContext::expires() const { return impl_->expires; }
+
+Result<std::unique_ptr<TlsClientContext>> TlsClientContext::create(
+    const TlsClientOptions& options) {
+  std::unique_ptr<TlsClientContext> made(new TlsClientContext);
+  made->impl_->context.reset(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* context = made->impl_->context.get();
+  CHECK(context);
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  if (options.ca_pem.empty()) {
+    SSL_CTX_set_default_verify_paths(context);
+  } else {
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    TRY(each_certificate(options.ca_pem, "the certificate authority",
+                         [&](X509* one) { X509_STORE_add_cert(store, one); }));
+  }
+  if (options.certificate_pem.empty()) return made;
+  TRY(use_own_certificate(context, options));
+  std::tm end{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context)), &end) == 1)
+    made->impl_->expires = Timestamp{static_cast<int64_t>(::timegm(&end)) * 1'000'000};
+  return made;
+}
+
 struct TlsSession::Impl {
   std::unique_ptr<SSL, Free> ssl;
   BIO* in = nullptr;   // owned by ssl
@@ -134,6 +226,23 @@ TlsSession::TlsSession(TlsContext& context) : impl_(std::make_unique<Impl>()) {
   SSL_set_accept_state(impl_->ssl.get());
 }
 
+TlsSession::TlsSession(TlsClientContext& context, const std::string& server_name)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->ssl.reset(SSL_new(context.impl_->context.get()));
+  SSL* ssl = impl_->ssl.get();
+  CHECK(ssl);
+  impl_->in = BIO_new(BIO_s_mem());
+  impl_->out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl, impl_->in, impl_->out);
+  SSL_set_connect_state(ssl);
+  X509_VERIFY_PARAM* verify = SSL_get0_param(ssl);
+  if (X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str()) != 1) {  // no address: a name
+    SSL_set1_host(ssl, server_name.c_str());
+    SSL_set_tlsext_host_name(ssl, server_name.c_str());
+  }
+  ERR_clear_error();
+}
+
 TlsSession::~TlsSession() = default;
 
 Status TlsSession::on_wire(ByteView wire, Bytes& plain, Bytes& wire_out) {
@@ -155,6 +264,13 @@ Status TlsSession::on_wire(ByteView wire, Bytes& plain, Bytes& wire_out) {
     if (why == SSL_ERROR_ZERO_RETURN) {
       impl_->peer_closed = true;
       return {};
+    }
+    const long verified = SSL_get_verify_result(ssl);
+    if (SSL_is_server(ssl) == 0 && verified != X509_V_OK) {
+      ERR_clear_error();
+      return fail(ErrorCode::kUnauthenticated,
+                  std::string("the other side's certificate is not trusted: ") +
+                      X509_verify_cert_error_string(verified));
     }
     return fail(ErrorCode::kUnauthenticated, "TLS failed: " + openssl_reason());
   }

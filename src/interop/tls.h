@@ -37,10 +37,37 @@ class TlsContext {
   std::unique_ptr<Impl> impl_;
 };
 
+struct TlsClientOptions {
+  std::string ca_pem;           ///< whom to trust; empty: the authorities of the system
+  std::string certificate_pem;  ///< the client's own, with its chain; empty: none
+  std::string key_pem;
+};
+
+/// The client's side. Any thread.
+class TlsClientContext {
+ public:
+  /// kInvalidArgument: what cannot be read, or a key that is not the certificate's.
+  static Result<std::unique_ptr<TlsClientContext>> create(const TlsClientOptions& options);
+  ~TlsClientContext();
+  TlsClientContext(const TlsClientContext&) = delete;
+  TlsClientContext& operator=(const TlsClientContext&) = delete;
+  /// When the own certificate ends; 0: there is none.
+  [[nodiscard]] Timestamp expires() const;
+
+ private:
+  friend class TlsSession;
+  TlsClientContext();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// One connection. One thread at a time.
 class TlsSession {
  public:
   explicit TlsSession(TlsContext& context);
+  /// A client's: the peer's certificate must be `server_name`'s, a DNS name or an address. Its
+  /// first bytes come from on_wire() with nothing.
+  TlsSession(TlsClientContext& context, const std::string& server_name);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;

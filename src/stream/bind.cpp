@@ -155,10 +155,10 @@ Reject to_number(const twin::WireRule& rule, ValueKind wanted, WireValue& value)
     value.kind = ValueKind::kInteger;
     value.integer = whole;
   }
-  if (rule.scale == 1 && rule.offset == 0) return Reject::kNone;
+  if (rule.scale == 1 && rule.offset == 0 && rule.divisor == 1) return Reject::kNone;
   if (value.kind != ValueKind::kInteger && value.kind != ValueKind::kDouble)
     return Reject::kWrongType;
-  double stored = as_number(value) * rule.scale + rule.offset;
+  double stored = (as_number(value) * rule.scale + rule.offset) / rule.divisor;
   if (wanted == ValueKind::kInteger && std::isfinite(stored)) stored = std::round(stored);
   value.kind = ValueKind::kDouble;
   value.number = stored;

@@ -110,6 +110,8 @@ struct BoundPayloadReader::Impl {
                           std::string_view quality_at, Timestamp& time, Quality& quality);
   Reject message(dom::element message, std::string_view element_name);
   Reject list(dom::element message, Timestamp time, Quality quality);
+  bool wants(std::string_view element_name);
+  void below(dom::element message, std::string_view element_name, Timestamp time, Quality quality);
   Reject json(std::string_view payload, std::string_view element_name);
   Reject scalar(std::string_view payload, std::string_view element_name);
   Reject bytes(std::string_view payload);
@@ -258,6 +260,10 @@ Reject BoundPayloadReader::Impl::message(dom::element message, std::string_view 
     if (find(message, rule.value, found)) put(element_name, found, time, quality);
     return Reject::kNone;
   }
+  if (source->element_capture != SIZE_MAX) {
+    below(message, element_name, time, quality);
+    return Reject::kNone;
+  }
   std::string_view before;
   for (const WireRule& each : source->rules) {
     if (each.address == before) continue;  // several elements of one value
@@ -265,6 +271,29 @@ Reject BoundPayloadReader::Impl::message(dom::element message, std::string_view 
     if (find(message, each.address, found)) put(each.address, found, time, quality);
   }
   return Reject::kNone;
+}
+
+// Whether any address begins with that text of the capture {element}. If not, the message is of a
+// kind that the binding leaves out: its payload need not even be JSON ("Online").
+bool BoundPayloadReader::Impl::wants(std::string_view element_name) {
+  for (const WireRule& rule : source->rules_below(element_name))
+    if (rule.address.size() == element_name.size() || rule.address[element_name.size()] == '/')
+      return true;
+  values.push_back(WireValue::of(element_name, std::string_view()));  // unbound, and counted so
+  return false;
+}
+
+void BoundPayloadReader::Impl::below(dom::element message, std::string_view element_name,
+                                     Timestamp time, Quality quality) {
+  dom::element found;
+  std::string_view before;
+  for (const WireRule& rule : source->rules_below(element_name)) {
+    if (rule.address == before) continue;
+    before = rule.address;
+    const std::string_view pointer = before.substr(element_name.size());
+    if (!pointer.empty() && pointer.front() != '/') continue;
+    if (find(message, pointer, found)) put(before, found, time, quality);
+  }
 }
 
 Reject BoundPayloadReader::Impl::json(std::string_view payload, std::string_view element_name) {
@@ -380,6 +409,9 @@ Reject BoundPayloadReader::read(std::string_view payload, std::string_view topic
   }
   switch (source.payload.format) {
     case PayloadFormat::kJson:
+      if (source.element_capture != SIZE_MAX && source.payload.list.name.empty() &&
+          !r.wants(element_name))
+        return Reject::kNone;
       return r.json(payload, element_name);
     case PayloadFormat::kScalar:
       return r.scalar(payload, element_name);

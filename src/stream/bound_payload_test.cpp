@@ -127,6 +127,39 @@ TEST_F(BoundPayloadTest, OneValueATopic) {
   EXPECT_EQ(outcome.first_reject, Reject::kWrongType);
 }
 
+TEST_F(BoundPayloadTest, TheTopicsCaptureBeginsTheAddresses) {
+  use(R"({"name":"pump","model":"dtmi:com:acme:Pump;1","topic":"{device}/status/{element#}",
+    "elements":[{"element":"temperature","from":"switch:0/temperature/tC"},
+                {"element":"running","from":"switch:0/output"},{"element":"mode","from":"sys/fw"},
+                {"element":"starts","from":"count"}]})");
+  ASSERT_EQ(read(R"({"id":0,"output":true,"temperature":{"tC":41.5}})", "s1/status/switch:0"),
+            Reject::kNone);
+  EXPECT_EQ(outcome.accepted, 2u);
+  EXPECT_EQ(outcome.unbound + outcome.rejected, 0u);
+  ASSERT_EQ(read(R"({"fw":"1.2"})", "s1/status/sys"), Reject::kNone);
+  EXPECT_EQ(text(0), "1.2");
+  ASSERT_EQ(read("12", "s1/status/count"), Reject::kNone) << "all of the payload";
+  EXPECT_EQ(out.samples.at(0).integer, 12);
+  ASSERT_EQ(read("Online", "s1/status/LWT"), Reject::kNone) << "left out: not even read";
+  EXPECT_EQ(outcome.unbound, 1u);
+  EXPECT_EQ(outcome.accepted + outcome.rejected, 0u);
+  ASSERT_EQ(read("Online", "s1/status/switch:01"), Reject::kNone) << "no prefix of a level";
+  EXPECT_EQ(outcome.unbound, 1u);
+  EXPECT_EQ(read("Online", "s1/status/switch:0"), Reject::kNotJson);
+}
+
+TEST_F(BoundPayloadTest, UnitsAreConvertedExactly) {
+  model.elements[0].unit = device.elements[0].unit = "degreeCelsius";
+  use(R"({"name":"pump","model":"dtmi:com:acme:Pump;1",
+    "elements":[{"element":"temperature","from":"f","unit":"degreeFahrenheit"}]})");
+  ASSERT_EQ(read(R"({"f":212})"), Reject::kNone);
+  EXPECT_EQ(number(0), 100.0);
+  use(R"({"name":"pump","model":"dtmi:com:acme:Pump;1",
+    "elements":[{"element":"temperature","from":"f","unit":"°F","scale":0.1,"offset":2}]})");
+  ASSERT_EQ(read(R"({"f":300})"), Reject::kNone);
+  EXPECT_DOUBLE_EQ(number(0), 0.0);
+}
+
 TEST_F(BoundPayloadTest, ListsOfNamedValues) {
   use(R"({"name":"pump","model":"dtmi:com:acme:Pump;1",
     "payload":{"list":{"at":"/e","name":"/n","value":"/v","time":"/t"}},

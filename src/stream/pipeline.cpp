@@ -89,6 +89,44 @@ void Pipeline::submit(OwnedReport report, std::function<void(bool)> then) {
   });
 }
 
+void Pipeline::submit(std::vector<Intake> intakes, std::function<void(std::vector<Receipt>)> then) {
+  constexpr size_t kSlice = 256;  // a shard's turn stays short, whatever one client sends
+  struct Work {                   // shared by the slices: the last one answers
+    std::vector<Intake> intakes;
+    std::vector<Receipt> receipts;
+    std::function<void(std::vector<Receipt>)> then;
+    std::atomic<size_t> left{0};
+  };
+  const auto work = std::make_shared<Work>();
+  std::vector<std::vector<uint32_t>> of_shard(shards());
+  for (uint32_t i = 0; i < intakes.size(); ++i)
+    of_shard[shard_of(intakes[i].device, shards())].push_back(i);
+  std::vector<std::pair<Shard*, std::vector<uint32_t>>> slices;
+  for (uint32_t at = 0; at < shards(); ++at)
+    for (size_t i = 0; i < of_shard[at].size(); i += kSlice)
+      slices.emplace_back(
+          shards_[at].get(),
+          std::vector<uint32_t>(of_shard[at].begin() + static_cast<std::ptrdiff_t>(i),
+                                of_shard[at].begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                           i + kSlice, of_shard[at].size()))));
+  work->receipts.resize(intakes.size());
+  work->intakes = std::move(intakes);
+  work->then = std::move(then);
+  work->left = slices.size();
+  if (slices.empty()) return work->then({});
+  for (auto& [shard, slice] : slices) {
+    shard->post([work, owner = shard, mine = std::move(slice)] {
+      const auto settled = [work, mine](bool ok) {
+        for (const uint32_t i : mine) work->receipts[i].durable = ok;
+        if (work->left.fetch_sub(1) == 1) work->then(std::move(work->receipts));
+      };
+      if (!owner->accepting()) return settled(false);
+      for (const uint32_t i : mine) work->receipts[i] = owner->take(work->intakes[i]);
+      owner->when_durable(settled);
+    });
+  }
+}
+
 bool Pipeline::ask_shards(const std::vector<bool>& wanted, const std::function<void(Shard&)>& ask) {
   // Shared with the tasks: one that runs after we gave up must find the latch alive.
   struct Wait {

@@ -56,6 +56,9 @@ class Pipeline final : public LiveValues, public Connections, public IngestStats
   /// it is durable, or (false) could not be made so. Any thread; copies nothing further.
   void submit(OwnedReport report, std::function<void(bool durable)> then);
 
+  /// The same for many, with what each came to, in their order; `then` runs on a shard's thread.
+  void submit(std::vector<Intake> intakes, std::function<void(std::vector<Receipt>)> then);
+
   /// Newest checkpoint, then the journal from there. REQUIRES: devices configured, endpoints and
   /// evaluators set.
   Result<RecoveryReport> recover();

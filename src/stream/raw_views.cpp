@@ -8,7 +8,31 @@ size_t weight(const DeadLetter& letter) {
          letter.payload.size();
 }
 
+size_t weight(const DiscoverySample& sample) {
+  return sizeof sample + sample.topic.size() + sample.payload.size();
+}
+
 }  // namespace
+
+// The first one stays: it shows what the device said when it was new.
+void RawViews::add_sample(DiscoveredDevice& device, DiscoverySample sample) {
+  sample.payload.resize(std::min(sample.payload.size(), limits_.sample_bytes_max));
+  sample_bytes_ += weight(sample);
+  device.samples.push_back(std::move(sample));
+  const size_t keep = sample_bytes_ > limits_.samples_bytes_max ? 1 : limits_.samples_max;
+  while (device.samples.size() > std::max<size_t>(1, keep)) {
+    const auto out = device.samples.begin() + (keep > 2 ? 1 : 0);
+    sample_bytes_ -= weight(*out);
+    device.samples.erase(out);
+  }
+}
+
+uint64_t RawViews::first_offset() const {
+  const std::lock_guard lock(mutex_);
+  uint64_t first = letters_.empty() ? UINT64_MAX : letters_.front().id;
+  for (const auto& [key, device] : discovered_) first = std::min(first, device.first_offset);
+  return first;
+}
 
 void RawViews::add_dead_letter(DeadLetter letter) {
   letter_bytes_ += weight(letter);
@@ -40,12 +64,14 @@ void RawViews::apply(RecordType type, uint64_t at, ByteView body) {
     it->second.organisation = raw->organisation;
     it->second.device = raw->device;
     it->second.first_seen = raw->received;
+    it->second.first_offset = at;
   }
   DiscoveredDevice& device = it->second;
   device.last_seen = raw->received;
   ++device.messages;
   device.topic = raw->topic;
-  device.sample_payload = raw->payload.substr(0, 4096);
+  device.sample_payload = raw->payload.substr(0, limits_.sample_bytes_max);
+  add_sample(device, {raw->received, std::string(raw->topic), std::string(raw->payload)});
 }
 
 Result<std::vector<DeadLetter>> RawViews::dead_letters(const Filter& filter, size_t limit) {
@@ -97,9 +123,12 @@ uint64_t RawViews::discovered_count(OrganisationId organisation) {
 
 Status RawViews::dismiss(OrganisationId organisation, std::string_view device) {
   const std::lock_guard lock(mutex_);
-  if (discovered_.erase(Key{organisation, std::string(device)}) == 0)
+  const auto found = discovered_.find(Key{organisation, std::string(device)});
+  if (found == discovered_.end())
     return fail(ErrorCode::kNotFound, "no unregistered device of that name has spoken",
                 std::string(device));
+  for (const DiscoverySample& sample : found->second.samples) sample_bytes_ -= weight(sample);
+  discovered_.erase(found);
   return {};
 }
 
@@ -124,6 +153,39 @@ void RawViews::snapshot(Bytes& out) const {
     append_le<int64_t>(out, d.last_seen.us);
     append_le<uint64_t>(out, d.messages);
     for (const auto* text : {&d.device, &d.topic, &d.sample_payload}) append_text(out, *text);
+  }
+  snapshot_samples(out);
+}
+
+// Behind the rest: a checkpoint of an older version ends before it.
+void RawViews::snapshot_samples(Bytes& out) const {
+  append_le<uint32_t>(out, static_cast<uint32_t>(discovered_.size()));
+  for (const auto& [key, d] : discovered_) {
+    append_le<uint32_t>(out, d.organisation.value);
+    append_text(out, d.device);
+    append_le<uint64_t>(out, d.first_offset);
+    append_le<uint32_t>(out, static_cast<uint32_t>(d.samples.size()));
+    for (const DiscoverySample& sample : d.samples) {
+      append_le<int64_t>(out, sample.received.us);
+      append_text(out, sample.topic);
+      append_text(out, sample.payload);
+    }
+  }
+}
+
+void RawViews::restore_samples(ByteReader& in) {
+  for (auto left = in.le<uint32_t>(); in.ok() && left > 0; --left) {
+    const OrganisationId organisation(in.le<uint32_t>());
+    const auto found = discovered_.find(Key{organisation, std::string(in.text())});
+    const auto first_offset = in.le<uint64_t>();
+    if (found != discovered_.end()) found->second.first_offset = first_offset;
+    for (auto samples = in.le<uint32_t>(); in.ok() && samples > 0; --samples) {
+      DiscoverySample sample;
+      sample.received.us = in.le<int64_t>();
+      sample.topic = in.text();
+      sample.payload = in.text();
+      if (found != discovered_.end()) add_sample(found->second, std::move(sample));
+    }
   }
 }
 
@@ -151,6 +213,7 @@ Status RawViews::restore(ByteView bytes) {
     for (auto* text : {&d.device, &d.topic, &d.sample_payload}) *text = in.text();
     if (in.ok()) discovered_[{d.organisation, d.device}] = std::move(d);
   }
+  if (in.ok() && !in.done()) restore_samples(in);
   if (!in.ok() || !in.done())
     return fail(ErrorCode::kCorrupt, "the kept dead letters of the checkpoint end early");
   return {};

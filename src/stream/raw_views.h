@@ -16,6 +16,10 @@ struct RawViewLimits {
   size_t dead_letters_max = 10'000;
   size_t dead_letter_bytes_max = 8 << 20;
   size_t discovered_max = 10'000;  ///< devices an organisation
+  size_t samples_max = 8;          ///< messages kept of a discovered device …
+  size_t sample_bytes_max = 4096;  ///< … of so many bytes …
+  size_t samples_bytes_max =
+      32 << 20;  ///< … and of all together: above it a device keeps its newest
 };
 
 /// Fed by one thread in journal order; read by any. What the limits push out stays in the journal
@@ -37,10 +41,16 @@ class RawViews final : public DeadLetterView, public DiscoveryView {
                                              std::string_view device) override;
   uint64_t discovered_count(OrganisationId organisation) override;
   Status dismiss(OrganisationId organisation, std::string_view device) override;
+  /// Where the journal's first message lies that a person may still want read again: of a device
+  /// not accepted yet, or a dead letter. UINT64_MAX: none.
+  [[nodiscard]] uint64_t first_offset() const;
 
  private:
   using Key = std::pair<OrganisationId, std::string>;
   void add_dead_letter(DeadLetter letter);
+  void add_sample(DiscoveredDevice& device, DiscoverySample sample);
+  void snapshot_samples(Bytes& out) const;
+  void restore_samples(ByteReader& in);
 
   RawViewLimits limits_;
   mutable std::mutex mutex_;
@@ -48,6 +58,7 @@ class RawViews final : public DeadLetterView, public DiscoveryView {
   size_t letter_bytes_ = 0;
   std::map<OrganisationId, uint64_t> letter_counts_;  // ever, not only those kept
   std::map<Key, DiscoveredDevice> discovered_;
+  size_t sample_bytes_ = 0;
 };
 
 }  // namespace penstock::stream

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "stream/bind.h"
 #include "twin/binding.h"
 
 namespace penstock::stream {
@@ -227,8 +226,7 @@ void Shard::submit() {
   in_flight_.push_back(std::move(group_));
   group_ = take_group();
   if (batch_->empty()) {  // nothing of its own to write; only the order matters
-    group->settled = true;
-    release();
+    settled(*group);
     return;
   }
   auto next = journal_.make_batch();
@@ -238,11 +236,16 @@ void Shard::submit() {
   journal_.submit(std::exchange(batch_, std::move(next)),
                   [group](const Status& status, JournalOffset, JournalOffset) {
                     if (!status) group->ok = false;
-                    group->shard->post([group] {
-                      group->settled = true;
-                      group->shard->release();
-                    });
+                    group->shard->post([group] { group->shard->settled(*group); });
                   });
+}
+
+// Its batch is on disk, or could not be put there.
+void Shard::settled(Group& group) {
+  group.settled = true;
+  for (const auto& ticket : group.tickets) ticket->complete(group.ok);
+  group.tickets.clear();
+  release();
 }
 
 // Each endpoint gets its own, in their order.
@@ -323,14 +326,25 @@ void Shard::presence(std::string_view device, bool connected, std::string_view c
 
 void Shard::ingest(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload) {
+  ingest_from(Arrival::kDeviceTopic, sender, device, topic, payload);
+}
+
+void Shard::ingest_bound(OrganisationId sender, std::string_view device, std::string_view topic,
+                         std::string_view payload, bool joining) {
+  ingest_from(joining ? Arrival::kBoundTopicJoining : Arrival::kBoundTopic, sender, device, topic,
+              payload);
+}
+
+void Shard::ingest_from(Arrival arrival, OrganisationId sender, std::string_view device,
+                        std::string_view topic, std::string_view payload) {
   const uint32_t owner = shard_of(device, options_.count);
   if (owner == options_.index || owner >= siblings_.size()) {
-    ingest_here(sender, device, topic, payload);
+    ingest_here(arrival, sender, device, topic, payload);
     return;
   }
-  forward(owner, [sender, device = std::string(device), topic = std::string(topic),
+  forward(owner, [arrival, sender, device = std::string(device), topic = std::string(topic),
                   payload = std::string(payload)](Shard& there) {
-    there.ingest_here(sender, device, topic, payload);
+    there.ingest_here(arrival, sender, device, topic, payload);
   });
 }
 
@@ -376,7 +390,7 @@ void Shard::refuse_here(OrganisationId sender, std::string_view device, std::str
     ++state->rejected;
     state->last_rejection = reason;
   }
-  keep_raw(RecordType::kDeadLetter, sender, device, topic, payload, reason);
+  keep_raw(RecordType::kDeadLetter, now_, sender, device, topic, payload, reason);
 }
 
 // A gateway speaks for devices of other shards: the message goes to its owner, and what this turn
@@ -384,18 +398,27 @@ void Shard::refuse_here(OrganisationId sender, std::string_view device, std::str
 void Shard::forward(uint32_t owner_index, std::function<void(Shard& owner)> work) {
   ++counts_.forwarded;
   ++group_->foreign;
+  if (ticket_) ++ticket_->pending;
   Group* group = group_.get();
   Shard* owner = siblings_[owner_index];
-  owner->post([this, owner, group, work = std::move(work)] {
-    work(*owner);
-    owner->when_durable([this, group](bool ok) {
-      post([this, group, ok] {
+  owner->post([this, owner, group, work = std::move(work), parent = ticket_] {
+    owner->run_forwarded(work, [this, group, parent](bool ok) {
+      post([this, group, parent, ok] {
         group->ok = group->ok && ok;
         --group->foreign;
+        if (parent) parent->complete(ok);
         release();
       });
     });
   });
+}
+
+void Shard::run_forwarded(const std::function<void(Shard& owner)>& work,
+                          std::function<void(bool ok)> done) {
+  ticket_ = std::make_shared<Ticket>();
+  ticket_->done = std::move(done);
+  work(*this);
+  group_->tickets.push_back(std::exchange(ticket_, nullptr));
 }
 
 void Shard::run_on(uint32_t owner, std::function<void(Shard& owner)> work) {
@@ -405,10 +428,11 @@ void Shard::run_on(uint32_t owner, std::function<void(Shard& owner)> work) {
     forward(owner, std::move(work));
 }
 
-void Shard::keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
-                     std::string_view topic, std::string_view payload, std::string_view reason) {
+void Shard::keep_raw(RecordType type, Timestamp received, OrganisationId organisation,
+                     std::string_view device, std::string_view topic, std::string_view payload,
+                     std::string_view reason) {
   scratch_.clear();
-  encode_raw(scratch_, {now_, organisation, device, topic,
+  encode_raw(scratch_, {received, organisation, device, topic,
                         payload.substr(0, options_.kept_payload_bytes_max), reason});
   append_record(type, scratch_);
 }
@@ -450,40 +474,49 @@ void Shard::end_message(DeviceState& state, const DecodeOutcome& outcome, size_t
   state.rejected += outcome.rejected;
 }
 
-void Shard::keep_rejected(DeviceState& state, const DecodeOutcome& outcome, std::string_view topic,
-                          std::string_view payload) {
-  reason_.assign(name(outcome.first_reject));
-  if (!outcome.first_about.empty()) reason_.append(": ").append(outcome.first_about);
+void Shard::describe(const DecodeOutcome& outcome, std::string& out) {
+  out.assign(name(outcome.first_reject));
+  if (!outcome.first_about.empty()) out.append(": ").append(outcome.first_about);
   if (outcome.rejected > 1)
-    reason_.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
-  state.last_rejection = reason_;
-  keep_raw(RecordType::kDeadLetter, state.config->organisation, state.config->device, topic,
-           payload, reason_);
+    out.append(" and ").append(std::to_string(outcome.rejected - 1)).append(" more");
 }
 
-void Shard::ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
-                        std::string_view payload) {
+void Shard::keep_rejected(DeviceState& state, const DecodeOutcome& outcome, std::string_view topic,
+                          std::string_view payload) {
+  describe(outcome, reason_);
+  state.last_rejection = reason_;
+  // last_seen: what its values without a time got, so that a replay makes the same samples.
+  keep_raw(RecordType::kDeadLetter, state.last_seen, state.config->organisation,
+           state.config->device, topic, payload, reason_);
+}
+
+void Shard::ingest_here(Arrival arrival, OrganisationId sender, std::string_view device,
+                        std::string_view topic, std::string_view payload) {
   DeviceState* state = known(sender, device);
   if (!state) {
     ++counts_.discovered;
-    keep_raw(RecordType::kDiscovery, sender, device, topic, payload, {});
+    keep_raw(RecordType::kDiscovery, now_, sender, device, topic, payload, {});
     return;
   }
   const bool timed = begin_message(*state);
   const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
   const DecodeOutcome outcome =
-      state->config->source
-          ? read_bound(*state, topic, payload)
+      state->config->source || arrival != Arrival::kDeviceTopic
+          ? read_bound(arrival, *state, topic, payload, state->last_seen, false)
           : decoder_.decode(payload, *state->config, state->last_seen, turn_, state->live);
   end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) keep_rejected(*state, outcome, topic, payload);
   if (turn_.samples.size() >= 8192) flush_samples();
 }
 
-DecodeOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values) {
+BindOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values, Timestamp received,
+                        bool history_only) {
+  // The past knows no deadband: what it compares with is the present.
+  const std::span<const LiveValue> live =
+      history_only ? std::span<const LiveValue>() : std::span<const LiveValue>(state.live);
   const BindOutcome outcome =
-      bind_values(values, *state.config, state.live, state.last_seen, options_.decode, turn_);
+      bind_values(values, *state.config, live, received, options_.decode, turn_);
   state.unbound += outcome.unbound;
   state.suppressed += outcome.suppressed;
   counts_.unbound += outcome.unbound;
@@ -491,18 +524,107 @@ DecodeOutcome Shard::bind(DeviceState& state, std::span<const WireValue> values)
   return outcome;
 }
 
-DecodeOutcome Shard::read_bound(DeviceState& state, std::string_view topic,
-                                std::string_view payload) {
-  const twin::SourceConfig& source = *state.config->source;
+BindOutcome Shard::read_bound(Arrival arrival, DeviceState& state, std::string_view topic,
+                              std::string_view payload, Timestamp received, bool history_only) {
+  const twin::SourceConfig* own = state.config->source.get();
+  if (arrival == Arrival::kBoundTopicJoining)
+    return {{0, 1, Reject::kNeedsCredentials, topic.substr(0, 128)}};
   twin::TopicPattern::Captures captures;
-  // A binding for a topic of its own leaves devices/{device}/telemetry as it is.
-  if (!source.topic.empty() && !source.topic.match(topic, captures))
-    return decoder_.decode(payload, *state.config, state.last_seen, turn_, state.live);
+  if (!own || (!own->topic.empty() && !own->topic.match(topic, captures))) {
+    if (arrival == Arrival::kBoundTopic)
+      return {{0, 1, Reject::kOtherBinding, topic.substr(0, 128)}};
+    // A binding for a topic of its own leaves devices/{device}/telemetry as it is.
+    return {decoder_.decode(payload, *state.config, received, turn_, state.live)};
+  }
+  const twin::SourceConfig& source = *own;
   const bool describes_payload = source.protocol == "mqtt" || source.protocol == "http";
   const Reject why = describes_payload ? bound_reader_.read(payload, topic, source)
                                        : bound_reader_.read_report(payload);
-  if (why != Reject::kNone) return {0, 1, why, bound_reader_.about()};
-  return bind(state, bound_reader_.values());
+  if (why != Reject::kNone) return {{0, 1, why, bound_reader_.about()}};
+  return bind(state, bound_reader_.values(), received, history_only);
+}
+
+BindOutcome Shard::read_intake(DeviceState& state, const Intake& intake, Timestamp received) {
+  if (intake.payload.empty())
+    return bind(state, intake.report.view().values, received, intake.history_only);
+  const std::string& protocol = state.config->protocol;
+  // How a report was kept, by discovery or as a dead letter: its origin begins with the protocol.
+  const bool kept_report =
+      intake.topic.starts_with("http:")
+          ? !intake.topic.starts_with("http:json")
+          : protocol != "mqtt" && protocol != "http" && intake.topic.starts_with(protocol + ":");
+  if (kept_report) {
+    const Reject why = bound_reader_.read_report(intake.payload);
+    if (why != Reject::kNone) return {{0, 1, why, bound_reader_.about()}};
+    return bind(state, bound_reader_.values(), received, intake.history_only);
+  }
+  if (state.config->source)
+    return read_bound(Arrival::kDeviceTopic, state, intake.topic, intake.payload, received,
+                      intake.history_only);
+  return {decoder_.decode(intake.payload, *state.config, received, turn_, state.live)};
+}
+
+void Shard::keep_unknown(const Intake& intake) {
+  ++counts_.discovered;
+  const Timestamp received = intake.received.us != 0 ? intake.received : now_;
+  if (!intake.payload.empty()) {
+    keep_raw(RecordType::kDiscovery, received, intake.sender, intake.device, intake.topic,
+             intake.payload, {});
+    return;
+  }
+  const Report report = intake.report.view();
+  report_json_.clear();
+  append_json(report_json_, report.values);
+  keep_raw(RecordType::kDiscovery, received, intake.sender, intake.device, report.origin,
+           report_json_, {});
+}
+
+Receipt Shard::take(const Intake& intake) {
+  Receipt receipt;
+  DeviceState* state = known(intake.sender, intake.device);
+  if (!intake.refusal.empty()) {
+    ++counts_.dead_letters;
+    receipt.rejected = 1;
+    receipt.reason = intake.refusal;
+    if (state) {
+      ++state->rejected;
+      state->last_rejection = intake.refusal;
+    }
+    keep_raw(RecordType::kDeadLetter, now_, intake.sender, intake.device, intake.topic,
+             intake.payload, intake.refusal);
+    return receipt;
+  }
+  if (!state) {
+    if (!intake.history_only) keep_unknown(intake);
+    receipt.known = false;
+    return receipt;
+  }
+  const bool timed = !intake.history_only && begin_message(*state);
+  const int64_t begin_ns = timed ? Stations::now_ns() : 0;
+  const Timestamp received = intake.received.us != 0 ? intake.received : state->last_seen;
+  const size_t first = turn_.samples.size();
+  const BindOutcome outcome = read_intake(*state, intake, received);
+  receipt.accepted = outcome.accepted;
+  receipt.rejected = outcome.rejected;
+  receipt.suppressed = outcome.suppressed;
+  receipt.unbound = outcome.unbound;
+  if (outcome.rejected > 0) describe(outcome, receipt.reason);
+  if (intake.history_only) {
+    counts_.samples += turn_.samples.size() - first;
+    update_live(*state, std::span(turn_.samples).subspan(first), turn_.text);
+  } else {
+    end_message(*state, outcome, first, timed, begin_ns);
+    if (outcome.rejected > 0 && !intake.payload.empty())
+      keep_rejected(*state, outcome, intake.topic, intake.payload);
+    else if (outcome.rejected > 0) {
+      const Report report = intake.report.view();
+      report_json_.clear();
+      append_json(report_json_, report.values);
+      keep_rejected(*state, outcome, report.origin, report_json_);
+    }
+  }
+  if (turn_.samples.size() >= 8192) flush_samples();
+  return receipt;
 }
 
 void Shard::report_here(const Report& report) {
@@ -511,13 +633,14 @@ void Shard::report_here(const Report& report) {
     ++counts_.discovered;
     report_json_.clear();
     append_json(report_json_, report.values);
-    keep_raw(RecordType::kDiscovery, report.sender, report.device, report.origin, report_json_, {});
+    keep_raw(RecordType::kDiscovery, now_, report.sender, report.device, report.origin,
+             report_json_, {});
     return;
   }
   const bool timed = begin_message(*state);
   const int64_t begin_ns = timed ? Stations::now_ns() : 0;
   const size_t first = turn_.samples.size();
-  const DecodeOutcome outcome = bind(*state, report.values);
+  const DecodeOutcome outcome = bind(*state, report.values, state->last_seen, false);
   end_message(*state, outcome, first, timed, begin_ns);
   if (outcome.rejected > 0) {
     report_json_.clear();

@@ -14,9 +14,11 @@
 
 #include "base/io.h"
 #include "base/metrics.h"
+#include "stream/bind.h"
 #include "stream/bound_payload.h"
 #include "stream/device_state.h"
 #include "stream/evaluator.h"
+#include "stream/intake.h"
 #include "stream/journal.h"
 #include "stream/reactor.h"
 #include "stream/report.h"
@@ -143,8 +145,16 @@ class Shard {
   /// as unknown.
   void ingest(OrganisationId sender, std::string_view device, std::string_view topic,
               std::string_view payload);
+  /// The same of a message that came to the topic of a binding: `device` is what that topic names.
+  /// Refused where the device has another binding, or none; and where it is registered at all, if
+  /// the sender is `joining`.
+  void ingest_bound(OrganisationId sender, std::string_view device, std::string_view topic,
+                    std::string_view payload, bool joining);
   /// What a protocol read of one device: the same, for values that are not JSON.
   void report(const Report& report);
+  /// The same for a message that another thread handed over. REQUIRES: this shard owns the device.
+  /// Receipt::durable is the caller's to set, when it is.
+  Receipt take(const Intake& intake);
   /// A device whose values no longer hold (its node died): each live element gets its last value
   /// again at `when`, quality uncertain. Nothing for an unknown one.
   void lost(OrganisationId sender, std::string_view device, Timestamp when);
@@ -186,9 +196,22 @@ class Shard {
   std::vector<std::unique_ptr<Evaluator>>& evaluators() { return evaluators_; }
 
  private:
+  // Work that another shard handed over: done once this shard's batch of it is durable, and what it
+  // handed on in turn is too. It waits for no other group: two shards that hand to each other would
+  // wait for ever.
+  struct Ticket {
+    uint32_t pending = 1;
+    bool ok = true;
+    std::function<void(bool ok)> done;
+    void complete(bool good) {
+      ok = ok && good;
+      if (--pending == 0) done(ok);
+    }
+  };
   // What waits for one batch.
   struct Group {
     Shard* shard = nullptr;
+    std::vector<std::shared_ptr<Ticket>> tickets;  // shared: the shards it went on to hold it too
     std::vector<DurableAck> acks;
     std::vector<std::function<void(bool)>> callbacks;
     size_t bytes = 0;
@@ -206,17 +229,28 @@ class Shard {
   void turn(int timeout_ms);
   void flush_samples();
   void submit();
+  void settled(Group& group);
   void release();
   void tell_durable(std::span<const DurableAck> acks, bool ok);
   std::unique_ptr<Group> take_group();
-  void ingest_here(OrganisationId sender, std::string_view device, std::string_view topic,
-                   std::string_view payload);
+  enum class Arrival : uint8_t { kDeviceTopic, kBoundTopic, kBoundTopicJoining };
+  void ingest_from(Arrival arrival, OrganisationId sender, std::string_view device,
+                   std::string_view topic, std::string_view payload);
+  void ingest_here(Arrival arrival, OrganisationId sender, std::string_view device,
+                   std::string_view topic, std::string_view payload);
   /// Runs `work` on another shard; what this turn acknowledges waits until its batch is durable.
   void forward(uint32_t owner, std::function<void(Shard& owner)> work);
+  void run_forwarded(const std::function<void(Shard& owner)>& work,
+                     std::function<void(bool ok)> done);
   void report_here(const Report& report);
   /// A message of a device whose binding says how to read it.
-  DecodeOutcome read_bound(DeviceState& state, std::string_view topic, std::string_view payload);
-  DecodeOutcome bind(DeviceState& state, std::span<const WireValue> values);
+  BindOutcome read_bound(Arrival arrival, DeviceState& state, std::string_view topic,
+                         std::string_view payload, Timestamp received, bool history_only);
+  BindOutcome bind(DeviceState& state, std::span<const WireValue> values, Timestamp received,
+                   bool history_only);
+  /// Reads what an Intake holds, whichever it is.
+  BindOutcome read_intake(DeviceState& state, const Intake& intake, Timestamp received);
+  void keep_unknown(const Intake& intake);
   void lost_here(OrganisationId sender, std::string_view device, Timestamp when);
   void refuse_here(OrganisationId sender, std::string_view device, std::string_view topic,
                    std::string_view payload, std::string_view reason);
@@ -230,8 +264,11 @@ class Shard {
                      std::string_view payload);
   void judge(DeviceState& state, std::span<const Sample> samples, bool timed);
   void update_live(DeviceState& state, std::span<const Sample> samples, std::string_view text);
-  void keep_raw(RecordType type, OrganisationId organisation, std::string_view device,
-                std::string_view topic, std::string_view payload, std::string_view reason);
+  void keep_raw(RecordType type, Timestamp received, OrganisationId organisation,
+                std::string_view device, std::string_view topic, std::string_view payload,
+                std::string_view reason);
+  /// "wrong_type: mode and 2 more"
+  static void describe(const DecodeOutcome& outcome, std::string& out);
   void publish_counts();
 
   static constexpr size_t kInFlightMax = 2;  // one being synced, one ready for the next sync
@@ -265,6 +302,7 @@ class Shard {
   std::vector<size_t> signal_ends_;
   std::unique_ptr<Batch> batch_;
   std::unique_ptr<Group> group_;
+  std::shared_ptr<Ticket> ticket_;  // of the work that runs now, where another shard handed it over
   std::deque<std::unique_ptr<Group>> in_flight_;
   size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<Group>> spare_groups_;

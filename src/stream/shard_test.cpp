@@ -1,5 +1,7 @@
 #include "stream/shard.h"
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <string>
@@ -90,6 +92,41 @@ TEST_F(ShardTest, TheWarmPathAllocatesNothing) {
     allocated = testing_allocations() - before;
   });
   EXPECT_EQ(allocated, 0U);
+}
+
+// A message that goes from one shard to another and on to the first: its acknowledgement waits for
+// both batches, and neither waits for the other's turn.
+TEST_F(ShardTest, ShardsThatHandToEachOtherDoNotWaitForEver) {
+  Shard second(ShardOptions{.index = 1, .count = 2}, *journal_, system_clock(), system_net(),
+               ingest_, metrics_);
+  Shard first(ShardOptions{.index = 0, .count = 2}, *journal_, system_clock(), system_net(),
+              ingest_, metrics_);
+  first.set_siblings({&first, &second});
+  second.set_siblings({&first, &second});
+  first.start();
+  second.start();
+  const auto record = as_bytes("note");
+  std::atomic<int> written = 0;
+  std::vector<std::promise<bool>> done(200);
+  for (auto& promise : done)
+    first.post([&] {
+      first.run_on(1, [&](Shard& there) {
+        there.append_record(RecordType::kMqtt, record);
+        there.run_on(0, [&](Shard& back) {
+          back.append_record(RecordType::kMqtt, record);
+          ++written;
+        });
+      });
+      first.when_durable([&](bool ok) { promise.set_value(ok && written > 0); });
+    });
+  for (auto& promise : done) {
+    auto outcome = promise.get_future();
+    ASSERT_EQ(outcome.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    EXPECT_TRUE(outcome.get());
+  }
+  EXPECT_EQ(written, 200);
+  first.stop();
+  second.stop();
 }
 
 TEST_F(ShardTest, KeepsWhatItCannotUseWithItsReason) {

@@ -43,6 +43,10 @@ std::string_view name(Reject reject) {
       return "bad_quality";
     case Reject::kNoValue:
       return "no_value";
+    case Reject::kOtherBinding:
+      return "other_binding";
+    case Reject::kNeedsCredentials:
+      return "needs_credentials";
   }
   return "none";
 }

@@ -32,8 +32,10 @@ enum class Reject : uint8_t {
   kEmpty,
   kBadQuality,
   kNoValue,
+  kOtherBinding,      ///< came to a binding's topic that is not that of the device's own binding
+  kNeedsCredentials,  ///< sent with a join token for a device that is registered
 };
-inline constexpr size_t kRejects = 13;
+inline constexpr size_t kRejects = 15;
 std::string_view name(Reject reject);
 
 /// What decode() appends to: the samples of a turn and the text they refer to.

@@ -59,11 +59,39 @@ TriedValue one(const WireValue& value, const DeviceConfig& device, const twin::W
   return tried;
 }
 
+struct Message {
+  std::string_view topic, payload;
+};
+
+// The payload as wire values, by the binding, by a reader of its protocol, or as the JSON that
+// discovery keeps (which no reader's payload begins like). A refusal goes into `tried`.
+Result<std::span<const WireValue>> read_values(const Message& message,
+                                               const twin::SourceConfig& source,
+                                               const ReportReaders& readers,
+                                               BoundPayloadReader& reader, OwnedReport& report,
+                                               TriedPayload& tried) {
+  const auto own = readers.find(source.protocol);
+  const bool is_json = message.payload.starts_with('{') || message.payload.starts_with('[');
+  if (own != readers.end() && !is_json) {
+    TRY_ASSIGN(report, own->second(message.topic, message.payload));
+    tried.device = report.device();
+    return report.view().values;
+  }
+  const bool describes_payload = source.protocol == "mqtt" || source.protocol == "http";
+  const Reject why = describes_payload ? reader.read(message.payload, message.topic, source)
+                                       : reader.read_report(message.payload);
+  if (why == Reject::kNone) return reader.values();
+  tried.reason = name(why);
+  tried.about = reader.about();
+  return std::span<const WireValue>();
+}
+
 }  // namespace
 
 Result<TriedPayload> try_binding(const twin::BindingDocument& document,
                                  const twin::ModelInfo& model, std::string_view topic,
-                                 std::string_view payload, Timestamp received) {
+                                 std::string_view payload, Timestamp received,
+                                 const ReportReaders& readers) {
   TRY_ASSIGN(const auto source, twin::compile_binding(document, 0, model));
   TriedPayload tried;
   twin::TopicPattern::Captures captures;
@@ -75,16 +103,11 @@ Result<TriedPayload> try_binding(const twin::BindingDocument& document,
     document.device.expand(captures, tried.device);
   }
   BoundPayloadReader reader;
-  const bool describes_payload = source->protocol == "mqtt" || source->protocol == "http";
-  const Reject why =
-      describes_payload ? reader.read(payload, topic, *source) : reader.read_report(payload);
-  if (why != Reject::kNone) {
-    tried.reason = name(why);
-    tried.about = reader.about();
-    return tried;
-  }
+  OwnedReport report;
+  TRY_ASSIGN(const auto values,
+             read_values({topic, payload}, *source, readers, reader, report, tried));
   const DeviceConfig device = imagined(model);
-  for (const WireValue& value : reader.values()) {
+  for (const WireValue& value : values) {
     const auto rules = source->rules_of(value.address);
     if (rules.empty()) tried.values.push_back(one(value, device, nullptr, received, *source));
     for (const twin::WireRule& rule : rules)

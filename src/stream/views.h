@@ -94,13 +94,21 @@ class DeadLetterView {
   virtual uint64_t dead_letter_count(OrganisationId organisation) = 0;
 };
 
+/// One message of a device that nobody has registered.
+struct DiscoverySample {
+  Timestamp received;
+  std::string topic, payload;
+};
+
 /// A device that speaks but that nobody has registered.
 struct DiscoveredDevice {
   OrganisationId organisation;
   std::string device;
   Timestamp first_seen, last_seen;
   uint64_t messages = 0;
-  std::string topic, sample_payload;  ///< of the newest telemetry message
+  std::string topic, sample_payload;     ///< of the newest telemetry message
+  std::vector<DiscoverySample> samples;  ///< the first one and the newest, oldest first
+  uint64_t first_offset = 0;             ///< the journal's, of its first message; 0: not known
 };
 
 class DiscoveryView {
@@ -115,6 +123,33 @@ class DiscoveryView {
   virtual uint64_t discovered_count(OrganisationId organisation) = 0;
   /// Forgets it, until it speaks again.
   virtual Status dismiss(OrganisationId organisation, std::string_view device) = 0;
+};
+
+/// A message as it came, before anything was made of it.
+struct TappedMessage {
+  uint64_t id = 0;  ///< newer is larger
+  Timestamp received;
+  std::string device;  ///< whom it is for; empty where its topic does not say
+  std::string topic;
+  std::string link;     ///< the bridge it came through; empty: our own endpoint
+  std::string payload;  ///< bytes, cut to a maximum
+  size_t size = 0;      ///< of the whole payload
+};
+
+struct TapQuestion {
+  OrganisationId organisation;
+  std::string filter;  ///< MQTT topic filter; empty: any topic
+  std::string device;  ///< empty: any
+  uint64_t after = 0;  ///< only newer ones
+};
+
+class MessageTapView {
+ public:
+  virtual ~MessageTapView() = default;
+  /// What came since the question was first asked, oldest first, the newest hundred. Asking again
+  /// within a minute keeps listening. kInvalidArgument: no topic filter; kResourceExhausted: too
+  /// many others listen.
+  virtual Result<std::vector<TappedMessage>> tap(const TapQuestion& question) = 0;
 };
 
 enum class CommandStatus : uint8_t {

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "twin/names.h"
+#include "twin/units.h"
 
 namespace penstock::twin {
 namespace {
@@ -288,6 +289,15 @@ std::span<const WireRule> SourceConfig::rules_of(std::string_view address) const
   return {first, last};
 }
 
+std::span<const WireRule> SourceConfig::rules_below(std::string_view element) const {
+  const auto first = std::lower_bound(
+      rules.begin(), rules.end(), element,
+      [](const WireRule& rule, std::string_view wanted) { return rule.address < wanted; });
+  auto last = first;
+  while (last != rules.end() && last->address.starts_with(element)) ++last;
+  return {first, last};
+}
+
 namespace {
 
 bool is_numeric(const ElementInfo& element) {
@@ -328,7 +338,11 @@ Status convert_unit(const BindingElement& entry, const ElementInfo& element, Wir
                     "one to the model",
                     element.key),
         entry.unit);
-  return fail(ErrorCode::kUnsupported, "Units are not converted yet", entry.unit);
+  TRY_ASSIGN(const UnitConversion unit, conversion(entry.unit, element.unit));
+  rule.scale = entry.scale * unit.numerator;
+  rule.offset = entry.offset * unit.numerator + unit.shift;
+  rule.divisor = unit.denominator;
+  return {};
 }
 
 Result<WireRule> compile_entry(const BindingElement& entry, const ModelInfo& model) {

@@ -23,7 +23,10 @@ namespace penstock::twin {
 
 /// How a payload is read where the protocol itself does not say (MQTT, HTTP).
 enum class PayloadFormat : uint8_t {
-  kJson,    ///< addresses are JSON Pointers ("/d/temp") or member names ("temp", "motor.current")
+  /// Addresses are JSON Pointers ("/d/temp") or member names ("temp", "motor.current"). Where the
+  /// topic has a capture {element}, they begin with its text: "switch:0/apower", or "temp" for all
+  /// of the payload.
+  kJson,
   kScalar,  ///< the payload is one value; its address is the topic's capture {element}
   kBytes,   ///< each entry has a byte field
 };
@@ -98,9 +101,10 @@ Result<BindingDocument> parse_binding(const nlohmann::json& document);
 /// What the data path needs of an entry.
 struct WireRule {
   std::string address;
-  uint32_t element = 0;          ///< index in the model's elements
-  double scale = 1, offset = 0;  ///< stored = wire * scale + offset, unit conversion included
-  BitRange bits;                 ///< count 0: all
+  uint32_t element = 0;  ///< index in the model's elements
+  /// stored = (wire * scale + offset) / divisor, unit conversion included: 212 °F is 100 °C.
+  double scale = 1, offset = 0, divisor = 1;
+  BitRange bits;                                            ///< count 0: all
   std::vector<std::pair<std::string, std::string>> values;  ///< sorted
   std::optional<ByteField> bytes;
   Deadband deadband;
@@ -117,6 +121,8 @@ struct SourceConfig {
   std::vector<WireRule> rules;  ///< by address; several may share one
 
   [[nodiscard]] std::span<const WireRule> rules_of(std::string_view address) const;
+  /// Those whose address is `element`, or begins with it and a '/'. Of all that lies between.
+  [[nodiscard]] std::span<const WireRule> rules_below(std::string_view element) const;
 };
 
 /// Checks the document against a model: elements exist, units convert, mapped values fit.

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/io.h"
 #include "base/json.h"
 
 namespace penstock::twin {
@@ -56,6 +57,9 @@ TEST(BindingTest, MistakesAreNamedWithTheirPlace) {
       {R"([{"element":"running","values":{"0":"no"}}])", "cannot be no"},
       {R"([{"element":"starts","bits":{"first":60,"count":8}}])", "ends within 64 bits"},
       {R"([{"element":"starts","bytes":{"offset":0,"type":"uint16"}}])", "format is bytes"},
+      {R"([{"element":"temperature","unit":"bar"}])", "emperature"},
+      {R"([{"element":"temperature","unit":"furlong"}])", "furlong"},
+      {R"([{"element":"starts","unit":"bar"}])", "no unit to convert to"},
       {R"([])", "nothing would be stored"},
       {R"([7])", "elements[0]"},
       {R"({"a":1})", "array"},
@@ -165,6 +169,25 @@ TEST(ByteFieldTest, WhatIsNotThereIsNoValue) {
     EXPECT_FALSE(parse_byte_field(0, wrong, "")) << wrong;
   EXPECT_FALSE(parse_byte_field(0, "uint24", "big_swapped"));
   EXPECT_FALSE(parse_byte_field(0, "uint16", "middle"));
+}
+
+// What docs/bindings.md shows is what is read.
+TEST(BindingTest, TheExamplesOfTheDocumentationAreDocuments) {
+  const auto text = read_file(system_files(), PENSTOCK_SOURCE_DIR "/docs/bindings.md");
+  ASSERT_TRUE(text) << text.error().text();
+  int examples = 0;
+  constexpr std::string_view kFence = "```json\n";
+  for (size_t at = text->find(kFence); at != std::string::npos; at = text->find(kFence, at)) {
+    at += kFence.size();
+    const size_t end = text->find("```", at);
+    ASSERT_NE(end, std::string::npos);
+    const auto json = parse_json(std::string_view(*text).substr(at, end - at));
+    ASSERT_TRUE(json) << text->substr(at, 200);
+    const auto read = parse_binding(*json);
+    EXPECT_TRUE(read) << (*json)["name"] << ": " << read.error().text();
+    ++examples;
+  }
+  EXPECT_GE(examples, 6);
 }
 
 }  // namespace

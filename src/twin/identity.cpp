@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <list>
 #include <mutex>
-#include <optional>
 #include <unordered_map>
 
 #include <sodium.h>
 
 #include "store/digest.h"
 #include "twin/password.h"
+#include "twin/wire_parts.h"
 
 namespace penstock::twin {
 namespace {
@@ -70,42 +69,19 @@ std::string_view host_of(std::string_view peer) {
   return peer;
 }
 
-std::optional<std::string> decoded(std::string_view part) {
-  std::string out;
-  for (size_t i = 0; i < part.size(); ++i) {
-    if (part[i] != '%') {
-      out.push_back(part[i]);
-      continue;
-    }
-    unsigned byte = 0;
-    const char* const digits = part.data() + i + 1;
-    if (i + 2 >= part.size() || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2)
-      return std::nullopt;
-    out.push_back(static_cast<char>(byte));
-    i += 2;
-  }
-  // A name that is a level of a topic, and no wildcard.
-  if (out.empty() || out.find_first_of("/+#") != std::string::npos) return std::nullopt;
-  return out;
-}
-
 // An edge node, named group:node, may send its own births, data and deaths, and hear what is
 // addressed to it and whether hosts are there. A device behind one has no connection of its own.
 void grant_sparkplug(DeviceIdentity& identity) {
-  const std::string_view name = identity.device;
-  const size_t colon = name.find(':');
-  if (colon == std::string_view::npos || name.find(':', colon + 1) != std::string_view::npos)
-    return;
-  const auto group = decoded(name.substr(0, colon));
-  const auto node = decoded(name.substr(colon + 1));
-  if (!group || !node) return;
-  const std::string root = "spBv1.0/" + *group + "/";
+  const std::vector<std::string> parts = wire_parts(identity.device);
+  if (parts.size() != 2) return;
+  const std::string& node = parts[1];
+  const std::string root = "spBv1.0/" + parts[0] + "/";
   for (const char* type : {"NBIRTH/", "NDATA/", "NDEATH/"})
-    identity.publish_filters.push_back(root + type + *node);
+    identity.publish_filters.push_back(root + type + node);
   for (const char* type : {"DBIRTH/", "DDATA/", "DDEATH/"})
-    identity.publish_filters.push_back(root + type + *node + "/+");
+    identity.publish_filters.push_back(root + type + node + "/+");
   for (const char* type : {"NCMD/", "DCMD/"})
-    identity.subscribe_filters.push_back(root + type + *node + "/#");
+    identity.subscribe_filters.push_back(root + type + node + "/#");
   identity.subscribe_filters.emplace_back("spBv1.0/STATE/#");
 }
 

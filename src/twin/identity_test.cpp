@@ -203,6 +203,28 @@ TEST_F(IdentityTest, AnApplicationHasItsGrantsAndNoNamespace) {
   EXPECT_FALSE(twins_->create_application(org_, "other", {"a/#/b"}, {}));
 }
 
+TEST_F(IdentityTest, AnEdgeNodeMaySpeakSparkplugForItselfOnly) {
+  const auto grants = [&](const std::string& name) {
+    DeviceDraft draft;
+    draft.name = name;
+    draft.site = "north";
+    draft.model = "dtmi:test:T;1";
+    draft.protocol = "sparkplug";
+    const auto made = twins_->create_device(org_, draft);
+    EXPECT_TRUE(made) << made.error().text();
+    return *identities_->check({name, made->token, {}, "10.0.0.1:1"});
+  };
+  const auto node = grants("Plant%201:Edge");
+  ASSERT_EQ(node.publish_filters.size(), 6U);
+  EXPECT_EQ(node.publish_filters[0], "spBv1.0/Plant 1/NBIRTH/Edge");
+  EXPECT_EQ(node.publish_filters[4], "spBv1.0/Plant 1/DDATA/Edge/+");
+  EXPECT_EQ(node.subscribe_filters[0], "spBv1.0/Plant 1/NCMD/Edge/#");
+  EXPECT_TRUE(grants("Plant:Edge:Pump").publish_filters.empty()) << "it has no connection";
+  EXPECT_TRUE(grants("Plant:%2B").publish_filters.empty()) << "a wildcard is no name";
+  EXPECT_TRUE(grants("Plant:a%2F%23").publish_filters.empty());
+  EXPECT_TRUE(grants("plain").publish_filters.empty());
+}
+
 TEST_F(IdentityTest, MemoryOfAttemptsIsBounded) {
   limits_.attempts_max = 8;
   limits_.verified_max = 2;

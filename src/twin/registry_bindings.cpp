@@ -53,6 +53,22 @@ Result<std::shared_ptr<const SourceConfig>> TwinRegistry::Impl::source_of(
   return compiled(*binding->active, binding->active_version, device.organisation, model);
 }
 
+// One topic, one binding: else two would write the same device.
+Status TwinRegistry::Impl::check_topic(const BindingDocument& document,
+                                       OrganisationId organisation) const {
+  if (document.topic.empty()) return {};
+  for (const auto& [name, other] : state.tenant(organisation)->bindings) {
+    if (!other->active || name == document.name || other->active->topic.empty()) continue;
+    if (const auto both = document.topic.overlap(other->active->topic))
+      return fail(ErrorCode::kConflict,
+                  fmt::format("A topic such as {} would belong to this binding and to {} ({}): "
+                              "make one of them narrower",
+                              *both, name, other->active->topic.text()),
+                  document.topic.text());
+  }
+  return {};
+}
+
 Result<BindingPtr> TwinRegistry::save_binding(OrganisationId organisation,
                                               std::string_view document, std::string_view who,
                                               std::string_view note) {
@@ -108,6 +124,7 @@ Result<BindingPtr> TwinRegistry::activate_binding(OrganisationId organisation,
   BindingRecord record = *old;
   BindingVersion& version = record.versions[number - 1];
   TRY_ASSIGN(BindingDocument document, read_document(version.document));
+  TRY(impl_->check_topic(document, organisation));
   TRY_ASSIGN(const ModelPtr model, impl_->state.model(organisation, document.model));
   TRY(impl_->compiled(document, number, organisation, *model));
   const std::vector<DevicePtr> users = devices_of_binding(organisation, name);

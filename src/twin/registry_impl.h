@@ -53,6 +53,9 @@ struct TwinRegistry::Impl {
       const BindingDocument& document, uint32_t version, OrganisationId organisation,
       const ModelInfo& model) const;
   mutable std::map<std::string, std::weak_ptr<const SourceConfig>> sources;
+  /// kConflict: a topic could be of another active binding too.
+  [[nodiscard]] Status check_topic(const BindingDocument& document,
+                                   OrganisationId organisation) const;
 
   /// The device with its configuration made anew from its twin.
   [[nodiscard]] DevicePtr with_config(DeviceRecord device, const TwinPtr& twin) const;

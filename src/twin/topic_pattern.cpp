@@ -39,9 +39,15 @@ Result<TopicPattern> TopicPattern::parse(std::string_view text) {
       next.any = level == "+";
       next.rest = level == "#";
     } else if (open != std::string_view::npos) {
-      const std::string_view name = close == std::string_view::npos || close < open
-                                        ? ""
-                                        : level.substr(open + 1, close - open - 1);
+      std::string_view name = close == std::string_view::npos || close < open
+                                  ? ""
+                                  : level.substr(open + 1, close - open - 1);
+      if (name.ends_with('#')) {
+        if (open != 0 || close + 1 != level.size())
+          return wrong("{name#} takes all that follows: it stands alone as the last level");
+        next.rest = true;
+        name.remove_suffix(1);
+      }
       if (!is_name(name))
         return wrong("A capture is {name} of lower-case letters, digits and '_', one a level");
       if (std::find(made.names_.begin(), made.names_.end(), name) != made.names_.end())
@@ -63,23 +69,29 @@ Result<TopicPattern> TopicPattern::parse(std::string_view text) {
   return made;
 }
 
+bool TopicPattern::accepts(const Level& level, std::string_view text) {
+  if (level.any) return true;
+  if (!level.capture) return text == level.prefix;
+  return text.size() > level.prefix.size() + level.suffix.size() &&
+         text.starts_with(level.prefix) && text.ends_with(level.suffix);
+}
+
 bool TopicPattern::match(std::string_view topic, Captures& out) const {
   out.count = 0;
   size_t at = 0;
   for (const Level& level : levels_) {
-    if (level.rest) return true;
+    if (level.rest) {
+      if (!level.capture) return true;
+      if (at >= topic.size()) return false;
+      out.values[out.count++] = topic.substr(at);
+      return true;
+    }
     if (at > topic.size()) return false;
     const size_t end = std::min(topic.find('/', at), topic.size());
     const std::string_view text = topic.substr(at, end - at);
     at = end + 1;
-    if (level.any) continue;
-    if (!level.capture) {
-      if (text != level.prefix) return false;
-      continue;
-    }
-    if (text.size() <= level.prefix.size() + level.suffix.size() ||
-        !text.starts_with(level.prefix) || !text.ends_with(level.suffix))
-      return false;
+    if (!accepts(level, text)) return false;
+    if (!level.capture) continue;
     out.values[out.count++] =
         text.substr(level.prefix.size(), text.size() - level.prefix.size() - level.suffix.size());
   }
@@ -97,6 +109,37 @@ std::string TopicPattern::filter() const {
     out.append(level.rest ? "#" : level.any || level.capture ? "+" : level.prefix);
   }
   return out;
+}
+
+// A text that both levels take; neither is the rest of a topic.
+std::optional<std::string> TopicPattern::common_level(const Level& a, const Level& b) {
+  if (a.literal()) return accepts(b, a.prefix) ? std::optional(a.prefix) : std::nullopt;
+  if (b.literal()) return common_level(b, a);
+  const auto longer = [](const std::string& one, const std::string& other) -> const std::string& {
+    return one.size() > other.size() ? one : other;
+  };
+  std::string text = longer(a.prefix, b.prefix) + "x" + longer(a.suffix, b.suffix);
+  if (!accepts(a, text) || !accepts(b, text)) return std::nullopt;
+  return text;
+}
+
+std::optional<std::string> TopicPattern::overlap(const TopicPattern& other) const {
+  Level anything;
+  anything.any = true;
+  std::string topic;
+  for (size_t i = 0; i < std::max(levels_.size(), other.levels_.size()); ++i) {
+    const bool here = i < levels_.size(), there = i < other.levels_.size();
+    const Level& a = here ? levels_[i] : levels_.back();
+    const Level& b = there ? other.levels_[i] : other.levels_.back();
+    // Where one has ended, the other goes on alone: only its '#' may stand for nothing.
+    if (!here && !a.rest) return b.rest && !b.capture ? std::optional(topic) : std::nullopt;
+    if (!there && !b.rest) return a.rest && !a.capture ? std::optional(topic) : std::nullopt;
+    const auto level = common_level(a.rest ? anything : a, b.rest ? anything : b);
+    if (!level) return std::nullopt;
+    if (i > 0) topic.push_back('/');
+    topic.append(*level);
+  }
+  return topic;
 }
 
 Result<NameTemplate> NameTemplate::parse(std::string_view text, const TopicPattern& pattern) {

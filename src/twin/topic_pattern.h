@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,8 +13,9 @@
 
 namespace penstock::twin {
 
-/// Levels are literal, '+', a capture with text around it ("sensor-{device}"), or '#' as the last.
-/// A capture takes one level's text, at least one character.
+/// Levels are literal, '+', a capture with text around it ("sensor-{device}"), or as the last one
+/// '#' or "{name#}", which captures all that follows, slashes included. A capture takes at least
+/// one character, and but for the latter of one level.
 class TopicPattern {
  public:
   static constexpr size_t kCapturesMax = 8;
@@ -34,8 +36,10 @@ class TopicPattern {
   [[nodiscard]] bool match(std::string_view topic, Captures& out) const;
   /// The index of a capture in Captures; names().size() where there is none of that name.
   [[nodiscard]] size_t index_of(std::string_view name) const;
-  /// As an MQTT topic filter: captures become '+'.
+  /// As an MQTT topic filter: captures become '+' or '#'.
   [[nodiscard]] std::string filter() const;
+  /// A topic that this pattern and `other` both match; nothing where there is none.
+  [[nodiscard]] std::optional<std::string> overlap(const TopicPattern& other) const;
   friend bool operator==(const TopicPattern& a, const TopicPattern& b) {
     return a.text_ == b.text_;
   }
@@ -45,8 +49,12 @@ class TopicPattern {
     std::string prefix, suffix;  // a literal is a prefix without capture
     bool capture = false;
     bool any = false;   // '+'
-    bool rest = false;  // '#'
+    bool rest = false;  // '#'; with capture: "{name#}"
+    [[nodiscard]] bool literal() const { return !capture && !any && !rest; }
   };
+  friend class TopicRoutes;
+  static std::optional<std::string> common_level(const Level& a, const Level& b);
+  static bool accepts(const Level& level, std::string_view text);
   std::string text_;
   std::vector<Level> levels_;
   std::vector<std::string> names_;

@@ -2,14 +2,16 @@
 process that may be killed at any time. A new protocol is a class with prepare() and command()."""
 
 import os
-import random
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 
-from samples import ELEMENTS
+from samples import ELEMENTS, time_ms
 
 HERE = Path(__file__).parent
 MODEL = "dtmi:penstock:ScrewCompressor;1"
@@ -31,6 +33,23 @@ def npm_version(package):
     return re.search(r'"version":\s*"([^"]+)"', text).group(1)
 
 
+def iso(ms):
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def activate(server, document):
+    """Saves a binding document and makes it the one that counts; once."""
+    if any(item["name"] == document["name"] for item in server.get("/api/v1/bindings")["items"]):
+        return
+    server.post("/api/v1/bindings", {"document": document, "activate": True})
+
+
 def end(process):
     if process is not None and process.poll() is None:
         process.kill()
@@ -43,6 +62,8 @@ class Site:
 
     name = ""  # of the site, the device and the row of the table
     protocol = "MQTT"
+    needs = "/devices"  # a resource of the server's API: where it is not, neither is the protocol
+    listener = None  # that the server needs for it, beside http, mqtt and ws
     element_names = ELEMENTS
     tolerance = 1e-9  # of a value, where the wire has fewer digits
 
@@ -75,6 +96,7 @@ class Site:
         made = server.post("/api/v1/devices", {"id": self.device, "site": self.name, "model": MODEL,
                                                "display_name": "Compressor 1", **self.device_draft()})
         self.token = (made.get("credentials") or {}).get("token", "")
+        self.twin = made["device"]["twin"] if "device" in made else made["twin"]
 
     def processes(self):
         """What may be killed beside the peer: pairs of a name and a function that kills it and starts it again."""
@@ -191,4 +213,220 @@ class PahoC(Site):
                 self.run.folder / "paho"]
 
 
-ALL = [MosquittoPub, MqttJs, PahoC]
+class TopicBinding(MosquittoPub):
+    """A make whose devices have topics, names and units of their own: only a binding is added."""
+
+    name = "own-topics"
+    needs = "/bridges"
+    protocol = "MQTT, bound"
+    binding = {"name": "acme-compressor", "protocol": "mqtt", "model": MODEL, "topic": "acme/{device}/data",
+               "payload": {"time": "/t", "time_format": "ms"},
+               "elements": [{"element": "dischargePressure", "from": "/d/mbar", "scale": 0.001},
+                            {"element": "oilTemperature", "from": "/d/oil"}]}
+
+    def device_draft(self):
+        activate(self.run.server, self.binding)
+        return {"binding": self.binding["name"]}
+
+    def command(self, first):
+        return [HERE / "peers/mosquitto_pub.py", "--mqtt", self.run.server.mqtt, "--device", self.device, "--token",
+                self.token, "--topic", f"acme/{self.device}/data", "--form", "plant", "--base", self.run.base_ms,
+                "--first", first]
+
+
+class Bridged(TopicBinding):
+    """A mosquitto that the plant has already; devices stay connected there, Penstock is its client. It is stopped and
+    not killed: what it acknowledges it has in memory only."""
+
+    name = "mosquitto"
+    protocol = "MQTT, bridge"
+
+    @staticmethod
+    def missing():
+        return "" if shutil.which("mosquitto") and shutil.which("mosquitto_pub") else "mosquitto is not installed"
+
+    def label(self):
+        return f"mosquitto {version_of(['mosquitto', '-h'])}"
+
+    def prepare(self):
+        super().prepare()
+        self.folder, self.port, self.broker = self.run.folder / "mosquitto", free_port(), None
+        self.folder.mkdir()
+        (self.folder / "conf").write_text("\n".join([
+            f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence true", "max_queued_messages 0",
+            f"persistence_location {self.folder}/", "user root", ""]))
+        self.start_broker()
+        self.run.server.post("/api/v1/bridges", {"name": "plant", "host": "127.0.0.1", "port": self.port,
+                                                 "subscribe": ["acme/#"]})
+        # From here on the broker keeps for us what we miss.
+        self.run.server.until("the bridge", lambda: self.run.server.get("/api/v1/bridges/plant")["status"]["state"] == "connected")
+
+    def start_broker(self):
+        self.broker = subprocess.Popen(["mosquitto", "-c", self.folder / "conf"], stderr=self.log, stdout=self.log)
+
+    def restart_broker(self):
+        self.broker.terminate()
+        self.broker.wait()
+        self.start_broker()
+
+    def processes(self):
+        return [("broker", self.restart_broker)]
+
+    def command(self, first):
+        return [HERE / "peers/mosquitto_pub.py", "--mqtt", f"127.0.0.1:{self.port}", "--device", self.device, "--topic",
+                f"acme/{self.device}/data", "--form", "plant", "--base", self.run.base_ms, "--first", first]
+
+    def close(self):
+        super().close()
+        end(self.broker)
+
+
+class Curl(Site):
+    name = "curl"
+    needs = "/ingest"
+    protocol = "HTTP"
+
+    @staticmethod
+    def missing():
+        return "" if shutil.which("curl") else "curl is not installed"
+
+    def label(self):
+        return f"curl {version_of(['curl', '--version'])}"
+
+    def command(self, first):
+        return [HERE / "peers/curl.py", "--http", self.run.server.http, "--device", self.device, "--token", self.token,
+                "--base", self.run.base_ms, "--first", first]
+
+
+class SparkplugClient(Site):
+    name = "sparkplug"
+    needs = "/sparkplug/nodes"
+    protocol = "Sparkplug B"
+    binding = {"name": "sparkplug-compressor", "protocol": "sparkplug", "model": MODEL,
+               "elements": [{"element": "dischargePressure", "from": "Air/Discharge pressure"},
+                            {"element": "oilTemperature", "from": "Oil/Temperature"}]}
+
+    def __init__(self, run):
+        super().__init__(run)
+        self.device = "works:edge"
+
+    @staticmethod
+    def missing():
+        there = NODE and (HERE.parent / "node_modules/sparkplug-client").exists()
+        return "" if there else "sparkplug-client is not installed: make setup"
+
+    def label(self):
+        return f"sparkplug-client {npm_version('sparkplug-client')}"
+
+    def device_draft(self):
+        activate(self.run.server, self.binding)
+        return {"protocol": "sparkplug", "binding": self.binding["name"]}
+
+    def command(self, first):
+        return [NODE, HERE / "peers/sparkplug.mjs", "--mqtt", self.run.server.mqtt, "--group", "works", "--node", "edge",
+                "--device", self.device, "--token", self.token, "--base", self.run.base_ms, "--first", first]
+
+
+class Lwm2m(Site):
+    name = "lwm2m"
+    needs = "/lwm2m/clients"
+    protocol = "LwM2M, DTLS-PSK"
+    listener = "coaps"
+    binding = {"name": "lwm2m-compressor", "protocol": "lwm2m", "model": MODEL,
+               "elements": [{"element": "dischargePressure", "from": "/3323/0/5700", "unit": "bar"},
+                            {"element": "oilTemperature", "from": "/3303/0/5700"}]}
+
+    @staticmethod
+    def missing():
+        return "" if os.environ.get("LWM2M_PEER") else "libcoap was not there when this was built"
+
+    def label(self):
+        return f"libcoap {version_of(['dpkg-query', '-W', '-f=${Version}', 'libcoap3'])}"
+
+    def device_draft(self):
+        activate(self.run.server, self.binding)
+        return {"protocol": "lwm2m", "binding": self.binding["name"]}
+
+    def prepare(self):
+        super().prepare()
+        self.key = self.run.server.post("/api/v1/lwm2m/credentials", {"endpoint": self.device})
+
+    def command(self, first):
+        return [HERE / "peers/lwm2m.py", "--peer", os.environ["LWM2M_PEER"], "--server",
+                f"coaps://{self.run.server.ready['coaps']}", "--endpoint", self.device, "--identity",
+                self.key["identity"], "--key", self.key["key_hex"], "--base", self.run.base_ms, "--first", first]
+
+
+class NodeOpcua(Site):
+    """A server that is read: nobody acknowledges to it, and what was missed is read from its history. So what matters is
+    whether its last sample is in history at last, and then all others."""
+
+    name = "opcua"
+    needs = "/opcua/sources"
+    protocol = "OPC UA, SignAndEncrypt"
+    namespace = "nsu=urn:interop:works;s=Compressor"
+
+    @staticmethod
+    def missing():
+        connector = HERE.parent.parent / "connectors/opcua/dist/connector.js"
+        if not (NODE and (HERE.parent / "node_modules/node-opcua-server").exists()):
+            return "node-opcua-server is not installed: make setup"
+        return "" if connector.exists() else "the connector is not built: make build"
+
+    def label(self):
+        return f"node-opcua-server {npm_version('node-opcua-server')}"
+
+    def prepare(self):
+        server = self.run.server
+        self.port = free_port()
+        server.post("/api/v1/sites", {"name": self.name, "display_name": f"Works of {self.label()}"})
+        self.start()
+        server.post("/api/v1/opcua/sources", {"name": "works", "secrets": {"password": "gate-5"}, "document": {
+            "endpoint_url": f"opc.tcp://127.0.0.1:{self.port}", "security_mode": "SignAndEncrypt", "security_policy": "Basic256Sha256",
+            "user_kind": "password", "user_name": "plant", "publishing_ms": 200, "sampling_ms": 0, "queue": 1000}})
+        server.until("the certificate is asked about", lambda: self.state() == "untrusted", 120)
+        for one in server.get("/api/v1/opcua/certificates")["items"]:
+            server.post(f"/api/v1/opcua/certificates/{one['thumbprint']}", {"action": "trust"})
+        server.until("the source is online", lambda: self.state() == "online", 120)
+        nodes = {element: f"{self.namespace}.{element}" for element in self.element_names}
+        made = server.post("/api/v1/opcua/sources/works/assets", {
+            "name": "opcua-compressor", "site": self.name, "model": MODEL,
+            "elements": [{"address": node, "element": element, "data_type": "Double"} for element, node in nodes.items()],
+            "assets": [{"name": "Compressor 1", "root": self.namespace,
+                        "nodes": [{"address": node, "node": node} for node in nodes.values()]}]})
+        self.device = self.twin = made["devices"][0]
+
+    def state(self):
+        return (self.run.server.get("/api/v1/opcua/sources/works")["status"] or {}).get("state")
+
+    def command(self, first):
+        return [NODE, HERE / "peers/opcua.mjs", "--port", self.port, "--pki", self.run.folder / "opcua", "--password", "gate-5",
+                "--base", self.run.base_ms, "--first", first]
+
+    def processes(self):
+        return [("connector", self.kill_connector)]
+
+    def kill_connector(self):
+        """The server starts it again."""
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) if words else 0
+            except OSError:
+                continue
+            if parent == self.run.server.process.pid and any(word.endswith(b"connector.js") for word in words):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+    def done(self):
+        """All of them are in history; where that does not come about, the table says what is missing."""
+        until = time_ms(self.run.base_ms, self.until)
+        answer = self.run.server.post("/api/v1/query", {"series": [{"twin": self.twin, "element": e} for e in self.element_names],
+                                                        "from": iso(self.run.base_ms - 1000), "to": iso(until + 1000), "bucket": "1h",
+                                                        "functions": ["count"]})
+        return all(sum(n or 0 for n in one.get("count", [])) >= self.until + 1 for one in answer["series"])
+
+    def first_missing(self):
+        return 0
+
+
+ALL = [MosquittoPub, MqttJs, PahoC, TopicBinding, Bridged, SparkplugClient, Curl, Lwm2m, NodeOpcua]

@@ -10,8 +10,10 @@ from pathlib import Path
 
 
 class Penstock:
-    def __init__(self, program, data, *arguments, keep_ports=False):
-        """`keep_ports`: a later start() listens where the first one did, so that clients find it again."""
+    def __init__(self, program, data, *arguments, keep_ports=False, listeners=("http", "mqtt", "ws")):
+        """`listeners`: by the names in the ready line ("coap_tcp"), each on a free port. `keep_ports`: a later start()
+        listens where the first one did, so that clients find it again."""
+        self.listeners = listeners
         self.program, self.data, self.arguments = program, Path(data), arguments
         self.process, self.keep_ports, self.ports = None, keep_ports, {}
         self.log = open(f"{data}.log", "ab")  # noqa: SIM115 - lives as long as we do
@@ -19,8 +21,8 @@ class Penstock:
     def start(self, timeout=60):
         """Returns the line it prints when ready."""
         command = [self.program, "serve", "--data", str(self.data)]
-        for listener in ("http", "mqtt", "ws"):
-            command += [f"--{listener}", self.ports.get(listener, "127.0.0.1:0")]
+        for listener in self.listeners:
+            command += ["--" + listener.replace("_", "-"), self.ports.get(listener, "127.0.0.1:0")]
         command += self.arguments
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline()
@@ -29,7 +31,7 @@ class Penstock:
         self.ready = json.loads(line)
         self.mqtt, self.http = self.ready["mqtt"], self.ready["http"]
         if self.keep_ports:
-            self.ports = {listener: self.ready[listener] for listener in ("http", "mqtt", "ws")}
+            self.ports = {listener: self.ready[listener] for listener in self.listeners}
         self.token = (self.data / "admin.token").read_text().strip()
         return self.ready
 

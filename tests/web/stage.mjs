@@ -14,7 +14,7 @@ import { after, before, test } from 'node:test';
 import mqtt from 'mqtt';
 import { chromium } from 'playwright-core';
 
-const binary = resolve(process.env.PENSTOCK_BINARY ?? process.argv[2] ?? 'build/release/penstock');
+export const binary = resolve(process.env.PENSTOCK_BINARY ?? process.argv[2] ?? 'build/release/penstock');
 const web = resolve(process.env.PENSTOCK_WEB ?? process.argv[3] ?? 'web/dist');
 const browser_path = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

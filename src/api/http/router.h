@@ -33,6 +33,7 @@ struct Route {
   Handler handler;
   Lane lane = Lane::kQuick;
   size_t body_bytes_max = 256 * 1024;
+  bool any_content = false;  ///< else a body is JSON
 };
 
 class Router {

@@ -110,13 +110,20 @@ struct Core {
         metrics(m),
         clients(options.limits.connections_per_client_max, options.limits.requests_per_s_max,
                 options.limits.requests_burst_max),
+        senders(options.limits.connections_max, options.limits.ingest_per_s_max,
+                options.limits.ingest_burst_max),
         io(static_cast<int>(std::max(1u, options.network_threads))),
         quick(std::max(1u, options.quick_threads)),
-        slow(std::max(1u, options.slow_threads)) {}
+        slow(std::max(1u, options.slow_threads)),
+        ingest(std::max(1u, options.ingest_threads)) {}
 
-  asio::thread_pool& pool(Lane lane) { return lane == Lane::kQuick ? quick : slow; }
+  asio::thread_pool& pool(Lane lane) {
+    return lane == Lane::kQuick ? quick : lane == Lane::kSlow ? slow : ingest;
+  }
   std::atomic<uint32_t>& waiting(Lane lane) {
-    return lane == Lane::kQuick ? quick_waiting : slow_waiting;
+    return lane == Lane::kQuick  ? quick_waiting
+           : lane == Lane::kSlow ? slow_waiting
+                                 : ingest_waiting;
   }
   /// Handlers that run now, so that shutdown can tell them to stop.
   void track(const std::shared_ptr<Cancellation>& cancellation) {
@@ -132,13 +139,15 @@ struct Core {
   Application& application;
   ServerMetrics metrics;
   ClientLimits clients;
-  std::atomic<uint32_t> connections{0}, websockets{0}, quick_waiting{0}, slow_waiting{0};
+  ClientLimits senders;  ///< of samples: connections are counted by `clients`
+  std::atomic<uint32_t> connections{0}, websockets{0}, quick_waiting{0}, slow_waiting{0},
+      ingest_waiting{0};
   std::atomic<bool> stopping{false};
   std::mutex running_mutex;
   std::unordered_set<std::shared_ptr<Cancellation>> running;
   std::unordered_set<OpenSocket*> sockets;  ///< under running_mutex as well
   asio::io_context io;
-  asio::thread_pool quick, slow;  // last: what waits in them holds sockets of `io`
+  asio::thread_pool quick, slow, ingest;  // last: what waits in them holds sockets of `io`
 };
 
 std::string http_date() {
@@ -467,7 +476,9 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       refuse(400, "invalid_argument", "a Host header is required (RFC 9112 section 3.2)");
       return false;
     }
-    if (core_.clients.allow_request(address_, started_us_)) return true;
+    lane_ = core_.application.lane(request_);
+    ClientLimits& limits = lane_ == Lane::kIngest ? core_.senders : core_.clients;
+    if (limits.allow_request(address_, started_us_)) return true;
     core_.metrics.limited.add();
     respond(problem(Error{ErrorCode::kResourceExhausted,
                           "too many requests a second from this address; slow down",
@@ -480,7 +491,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     tcp_of(stream_).expires_never();
     started_us_ = system_clock().monotonic_us();
     if (!take_request()) return;
-    const Lane lane = core_.application.lane(request_);
+    const Lane lane = lane_;
     if (core_.waiting(lane) >= core_.options.limits.queue_max) return refuse_busy();
     auto cancellation = std::make_shared<Cancellation>();  // shared: worker, timer and watcher
     if (lane == Lane::kSlow) watch(cancellation);
@@ -696,6 +707,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   asio::steady_timer timer_;
   std::string address_;
   bool loopback_;
+  Lane lane_ = Lane::kQuick;
   bool handed_over_ = false, keep_alive_ = true, watching_ = false;
   unsigned version_ = 11;
   int64_t started_us_ = 0;
@@ -748,8 +760,10 @@ class BeastServer : public HttpServer {
     for (auto& thread : threads_) thread.join();
     core_.quick.stop();
     core_.slow.stop();
+    core_.ingest.stop();
     core_.quick.join();
     core_.slow.join();
+    core_.ingest.join();
     // Nothing runs any more: the sessions are told, and let go of what belongs to the sockets.
     for (OpenSocket* socket : core_.sockets) socket->end();
   }

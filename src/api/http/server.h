@@ -17,8 +17,8 @@
 namespace penstock::api {
 
 /// Where a request is answered: quick ones never wait behind slow ones (queries, exports, password
-/// hashing).
-enum class Lane : uint8_t { kQuick, kSlow };
+/// hashing), and what waits for the journal keeps neither from working.
+enum class Lane : uint8_t { kQuick, kSlow, kIngest };
 
 /// What the server serves. All calls may come from several threads at once; none may throw.
 class Application {
@@ -41,7 +41,7 @@ struct HttpLimits {
   uint32_t connections_per_client_max = 128;
   uint32_t websockets_max = 256;
   uint32_t header_bytes_max = 16 * 1024;
-  uint64_t body_bytes_max = 8ULL << 20;
+  uint64_t body_bytes_max = 16ULL << 20;
   uint32_t message_bytes_max = 64 * 1024;            ///< of a WebSocket client's message
   Duration header_timeout = Duration::seconds(10);   ///< for the whole of a request's headers
   Duration body_timeout = Duration::seconds(60);     ///< for the whole of its body
@@ -50,6 +50,8 @@ struct HttpLimits {
   Duration handler_timeout = Duration::seconds(60);  ///< then the handler is told to stop
   double requests_per_s_max = 200;                   ///< of one client address, in the long run
   double requests_burst_max = 600;
+  double ingest_per_s_max = 5000;  ///< the same for requests that bring samples
+  double ingest_burst_max = 20'000;
   uint32_t queue_max = 512;  ///< requests waiting for a worker, each lane
 };
 
@@ -61,6 +63,7 @@ struct HttpOptions {
   unsigned network_threads = 1;
   unsigned quick_threads = 2;
   unsigned slow_threads = 2;
+  unsigned ingest_threads = 16;  ///< they wait for the journal more than they work
 };
 
 class HttpServer {

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "stream/edge_nodes.h"
+#include "stream/rebind.h"
+#include "stream/try_binding.h"
 #include "stream/views.h"
 
 namespace penstock::api::testing {
@@ -17,8 +20,13 @@ class MemoryViews : public stream::LiveValues,
                     public stream::DiscoveryView,
                     public stream::CommandSender,
                     public stream::HealthSource,
-                    public stream::ConfigurationListener {
+                    public stream::ConfigurationListener,
+                    public stream::RebindBook,
+                    public stream::MessageTapView,
+                    public stream::EdgeNodes {
  public:
+  std::vector<stream::EdgeNode> nodes;
+  std::vector<std::string> rebirths;
   std::map<uint32_t, stream::TwinLive> twins;
   std::map<std::string, stream::ConnectionState, std::less<>> states;
   std::vector<stream::DeadLetter> letters;  ///< newest first
@@ -26,6 +34,8 @@ class MemoryViews : public stream::LiveValues,
   std::vector<std::string> commands_sent;
   std::vector<stream::HealthCheck> checks{{"journal", stream::HealthStatus::kOk, "writing"}};
   int configuration_changes = 0;
+  std::vector<stream::TappedMessage> tapped;  ///< oldest first
+  stream::TapQuestion last_tap;
 
   std::vector<stream::TwinLive> live(std::span<const TwinId> ids) override {
     std::vector<stream::TwinLive> out;
@@ -48,6 +58,13 @@ class MemoryViews : public stream::LiveValues,
   std::optional<stream::ConnectionState> connection(std::string_view device) override {
     const auto known = states.find(device);
     return known == states.end() ? std::nullopt : std::optional(known->second);
+  }
+  Result<std::vector<stream::TappedMessage>> tap(const stream::TapQuestion& question) override {
+    last_tap = question;
+    std::vector<stream::TappedMessage> out;
+    for (const auto& message : tapped)
+      if (message.id > question.after) out.push_back(message);
+    return out;
   }
   stream::IngestRates rates() override { return {12.5, 50}; }
   Result<std::vector<stream::DeadLetter>> dead_letters(const Filter& filter,
@@ -95,7 +112,46 @@ class MemoryViews : public stream::LiveValues,
                             std::string(value) + " " + std::string(who));
     return stream::CommandReceipt{"cmd_2", stream::CommandStatus::kSent};
   }
+  std::vector<stream::EdgeNode> edge_nodes(OrganisationId) override { return nodes; }
+  Status ask_rebirth(OrganisationId, std::string_view group, std::string_view node,
+                     std::string_view who) override {
+    for (const auto& known : nodes)
+      if (known.group == group && known.node == node) {
+        rebirths.push_back(std::string(group) + "/" + std::string(node) + " " + std::string(who));
+        return {};
+      }
+    return fail(ErrorCode::kNotFound, "no edge node of that name has been heard of");
+  }
   std::vector<stream::HealthCheck> health() override { return checks; }
+  std::vector<stream::RebindJob> jobs;
+  Result<stream::RebindJob> start_rebind(OrganisationId organisation, std::string_view device,
+                                         stream::RebindKind kind, stream::JournalOffset from,
+                                         std::string_view by) override {
+    stream::RebindJob job;
+    job.id = jobs.size() + 1;
+    job.organisation = organisation;
+    job.device = device;
+    job.kind = kind;
+    job.from = from;
+    job.by = by;
+    jobs.push_back(job);
+    return job;
+  }
+  std::vector<stream::RebindJob> rebind_jobs(OrganisationId, std::string_view device) override {
+    std::vector<stream::RebindJob> out;
+    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at)
+      if (device.empty() || at->device == device) out.push_back(*at);
+    return out;
+  }
+  Result<stream::RebindJob> rebind_job(OrganisationId, uint64_t id) override {
+    if (id == 0 || id > jobs.size()) return fail(ErrorCode::kNotFound, "there is no such job");
+    return jobs[id - 1];
+  }
+  Status cancel_rebind(OrganisationId, uint64_t id) override {
+    if (id == 0 || id > jobs.size()) return fail(ErrorCode::kNotFound, "there is no such job");
+    jobs[id - 1].state = stream::RebindState::kCancelled;
+    return {};
+  }
   void twin_changed(TwinId) override { ++configuration_changes; }
   void rules_changed() override { ++configuration_changes; }
 };

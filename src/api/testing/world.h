@@ -12,10 +12,14 @@
 #include "api/api.h"
 #include "api/testing/books.h"
 #include "api/testing/contract.h"
+#include "api/testing/repositories.h"
 #include "api/testing/views.h"
 #include "base/json.h"
+#include "interop/http/ingest.h"
+#include "interop/mqtt/bridge_store.h"
 #include "store/registry.h"
 #include "twin/knocks.h"
+#include "twin/onboarding.h"
 #include "twin/registry.h"
 
 namespace penstock::api::testing {
@@ -83,9 +87,18 @@ class ApiTest : public ::testing::Test {
   MemoryViews views;
   MemoryBooks books;
   twin::Knocks knocks;
+  MemoryRepositories repositories;
+  stream::ReportReaders readers;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;
+  std::unique_ptr<twin::Identities> identities;
+  std::unique_ptr<interop::http::IdempotencyKeys> keys;
+  std::vector<stream::Intake> taken;  ///< what came over HTTP, durable at once
+  bool journal_writes = true;
+  std::unique_ptr<interop::http::Ingest> ingest;
+  std::unique_ptr<twin::Onboarding> onboarding;
+  std::unique_ptr<interop::mqtt::BridgeStore> bridges;  ///< none of them runs
   std::unique_ptr<Api> api;
   std::string admin;  ///< an administrator's bearer token
   access::Principal administrator;

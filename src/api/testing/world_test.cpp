@@ -16,18 +16,41 @@ void ApiTest::SetUp() {
   auto twin_registry = twin::TwinRegistry::open(*registry, clock, system_random(), twin_options);
   ASSERT_TRUE(twin_registry) << twin_registry.error().text();
   twins = std::move(*twin_registry);
+  identities = std::make_unique<twin::Identities>(*twins, clock, system_random());
+  auto opened_keys = interop::http::IdempotencyKeys::open(*registry, clock);
+  ASSERT_TRUE(opened_keys) << opened_keys.error().text();
+  keys = std::move(*opened_keys);
+  ingest = std::make_unique<interop::http::Ingest>(
+      [this](std::vector<stream::Intake> intakes, const auto& then) {
+        std::vector<stream::Receipt> receipts(intakes.size());
+        for (size_t i = 0; i < intakes.size(); ++i) {
+          receipts[i].durable = journal_writes;
+          receipts[i].known = twins->device(intakes[i].device) != nullptr;
+          receipts[i].accepted = receipts[i].known ? 1 : 0;
+          taken.push_back(std::move(intakes[i]));
+        }
+        then(std::move(receipts));
+      },
+      *twins, *keys, clock, metrics);
+  auto opened_onboarding = twin::Onboarding::open(*registry, *twins, clock, system_random());
+  ASSERT_TRUE(opened_onboarding) << opened_onboarding.error().text();
+  onboarding = std::move(*opened_onboarding);
   access::AccessOptions options;
   options.organisation = twins->default_organisation();
   options.cost = {1, 8192};
   auto access = access::AccessControl::open(*registry, clock, system_random(), options);
   ASSERT_TRUE(access) << access.error().text();
   people = std::move(*access);
+  auto bridge_store = interop::mqtt::BridgeStore::open(*registry, system_files(), clock,
+                                                       system_random(), directory + "/bridge.key");
+  ASSERT_TRUE(bridge_store) << bridge_store.error().text();
+  bridges = std::move(*bridge_store);
   ApiOptions api_options;
   api_options.version = "0.1.0";
   api_options.export_directory = directory;
   api_options.endpoints = {{"tcp", "127.0.0.1", 1883, ""},
                            {"websocket", "127.0.0.1", 8083, "/mqtt"}};
-  api = std::make_unique<Api>(services(), nullptr, api_options);
+  api = std::make_unique<Api>(services(), nullptr, api_options, Protocols{&views, readers});
 
   const auto link = people->make_setup_link();
   ASSERT_TRUE(link && *link);
@@ -42,12 +65,39 @@ void ApiTest::SetUp() {
 }
 
 Services ApiTest::services(Clock& other_clock) {
-  return {other_clock, metrics, *people, *twins, views, views, views, views, views,
-          views,       views,   views,   books,  books, books, books, knocks};
+  return {.clock = other_clock,
+          .metrics = metrics,
+          .access = *people,
+          .twins = *twins,
+          .live = views,
+          .connections = views,
+          .ingest = views,
+          .dead_letters = views,
+          .discovery = views,
+          .commands = views,
+          .health = views,
+          .configuration = views,
+          .alarms = books,
+          .rules = books,
+          .detectors = books,
+          .history = books,
+          .knocks = knocks,
+          .repositories = repositories,
+          .identities = *identities,
+          .ingest_http = *ingest,
+          .rebinds = views,
+          .onboarding = *onboarding,
+          .taps = views,
+          .bridges = *bridges};
 }
 
 void ApiTest::TearDown() {
   api.reset();
+  onboarding.reset();
+  ingest.reset();
+  keys.reset();
+  identities.reset();
+  bridges.reset();
   people.reset();
   twins.reset();
   registry.reset();

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "app/bench/interop_dtdl.h"
+#include "app/bench/interop_lwm2m.h"
+#include "app/bench/interop_sparkplug.h"
 
 namespace penstock::app {
 namespace {
@@ -12,6 +14,8 @@ namespace {
 // A further part is a file of its own (interop_NAME.h, .cpp) and a row here.
 constexpr InteropPart kParts[] = {
     {"dtdl", "parse and check 1,000 interfaces, beside DTDLParser", bench_interop_dtdl},
+    {"lwm2m", "notifications and 20,000 clients, beside libcoap's server", bench_interop_lwm2m},
+    {"sparkplug", "read Sparkplug payloads, beside sparkplug-payload", bench_interop_sparkplug},
 };
 
 std::string names() {

@@ -64,6 +64,8 @@ std::string own_program();
 
 void add_alarm(CLI::App& root);
 void add_bench(CLI::App& root);
+void add_binding(CLI::App& root);
+void add_bridge(CLI::App& root);
 void add_completion(CLI::App& root);
 void add_detect(CLI::App& root);
 void add_device(CLI::App& root);

@@ -1,6 +1,11 @@
 // penstock device: devices, their credentials and how their connections are.
 
+#include <fstream>
+#include <iterator>
+
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "app/cli/resources.h"
 
@@ -65,14 +70,78 @@ void add_list(CLI::App* group) {
   list->add_option("--text", filter->second, "Only whose name has this");
 }
 
+// A CSV of devices; the tokens go to a file that only its owner reads.
+Status import_file(HttpClient& http, const Remote& r, const std::string& path,
+                   const std::string& tokens, bool dry_run) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(ErrorCode::kNotFound, "cannot read the file", path);
+  const std::string csv((std::istreambuf_iterator<char>(file)), {});
+  TRY_ASSIGN(const Json done,
+             http.post("/api/v1/devices/import", Json{{"csv", csv}, {"dry_run", dry_run}}));
+  const Json& errors = done.at("errors");
+  if (r.json) {
+    fmt::print("{}\n", done.dump());
+  } else {
+    for (const Json& error : errors)
+      fmt::print(stderr, "{}:{}: {}: {}\n", path, error.value("line", 0), cell(error, "column"),
+                 error.value("message", ""));
+    if (dry_run && errors.empty())
+      fmt::print("{} rows are right; nothing was imported\n", done.value("rows", 0));
+    else if (errors.empty())
+      fmt::print("imported {} devices\n", done.value("imported", 0));
+  }
+  if (!errors.empty())
+    return fail(ErrorCode::kInvalidArgument, "nothing was imported: mend the rows above", path);
+  if (dry_run || r.json) return {};
+  if (tokens.empty()) {
+    fmt::print("{}", done.at("credentials_csv").get<std::string>());
+    return {};
+  }
+  // Nobody else's from the first byte on.
+  const int fd = ::open(tokens.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return fail(ErrorCode::kIo,
+                "cannot make the file of tokens: the devices are registered, rotate "
+                "their credentials",
+                tokens);
+  const std::string text = done.at("credentials_csv").get<std::string>();
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  if (!written) return fail(ErrorCode::kIo, "the file of tokens is not whole", tokens);
+  fmt::print("the tokens are in {}; they are not shown again\n", tokens);
+  return {};
+}
+
+void add_import(CLI::App* group) {
+  struct Options {
+    std::string file, tokens;
+    bool dry_run = false;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* import =
+      add_remote(group, "import", "Many devices from a CSV: all of them, or none",
+                 [options](HttpClient& http, const Remote& r) -> Status {
+                   return import_file(http, r, options->file, options->tokens, options->dry_run);
+                 });
+  import
+      ->add_option("file", options->file,
+                   "Header: name,site,model and display_name, binding, protocol, parent, twin, "
+                   "stale_after_s, certificate_only, label.KEY")
+      ->required();
+  import->add_option("--tokens", options->tokens,
+                     "A new file for the tokens; else they are printed");
+  import->add_flag("--dry-run", options->dry_run, "Only say what is wrong");
+}
+
 }  // namespace
 
 void add_device(CLI::App& root) {
   auto* group =
-      root.add_subcommand("device", "Devices: add, list, show, connection, rotate, remove");
+      root.add_subcommand("device", "Devices: add, import, list, show, connection, rotate, remove");
   group->require_subcommand(1);
   add_add(group);
   add_list(group);
+  add_import(group);
   const auto id = std::make_shared<std::string>();
   const auto with_twin = std::make_shared<bool>(false);
   auto* show =

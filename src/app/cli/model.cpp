@@ -1,10 +1,8 @@
 // penstock model: DTDL interfaces.
 
-#include <algorithm>
-#include <filesystem>
-
 #include <fmt/format.h>
 
+#include "app/cli/models.h"
 #include "app/cli/resources.h"
 
 namespace penstock::app::cli {
@@ -16,47 +14,12 @@ const std::vector<Column> kColumns{{"model", "id"},
                                    {"commands", "commands"},
                                    {"twins", "twins"}};
 
-// Files, and all .json below folders, as one document: they may refer to each other.
-Result<Json> read_documents(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (!std::filesystem::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
-      if (entry.path().extension() == ".json") files.push_back(entry.path().string());
-  }
-  std::sort(files.begin(), files.end());
-  if (files.empty())
-    return fail(ErrorCode::kNotFound, "there is no .json file in these folders", paths.front());
-  Json out = Json::array();
-  for (const std::string& file : files) {
-    TRY_ASSIGN(const Json document, read_json_file(file));
-    if (document.is_array())
-      out.insert(out.end(), document.begin(), document.end());
-    else
-      out.push_back(document);
-  }
-  return out;
-}
-
 }  // namespace
 
 void add_model(CLI::App& root) {
-  auto* group = root.add_subcommand("model", "Models (DTDL): import, list, show, remove");
+  auto* group = root.add_subcommand(
+      "model", "Models (DTDL): import, export, check, compare, list, show, remove");
   group->require_subcommand(1);
-  const auto files = std::make_shared<std::vector<std::string>>();
-  auto* import = add_remote(group, "import", "Add DTDL files or folders, all or nothing",
-                            [files](HttpClient& http, const Remote& r) -> Status {
-                              TRY_ASSIGN(const Json documents, read_documents(*files));
-                              TRY_ASSIGN(const Json made, http.post("/api/v1/models", documents));
-                              print_items(made.at("items"), kColumns, r.json);
-                              return {};
-                            });
-  import->add_option("files", *files, "JSON files or folders")
-      ->required()
-      ->check(CLI::ExistingPath);
   add_remote(group, "list", "All models", [](HttpClient& http, const Remote& r) -> Status {
     TRY_ASSIGN(const Json items, list_all(http, "/api/v1/models"));
     print_items(items, kColumns, r.json);
@@ -96,6 +59,8 @@ void add_model(CLI::App& root) {
   for (auto* command : {show, remove})
     command->add_option("dtmi", *dtmi, "Such as dtmi:penstock:ScrewCompressor;1")->required();
   add_model_check(*group);
+  add_model_graph(*group);
+  add_model_exchange(*group);
 }
 
 }  // namespace penstock::app::cli

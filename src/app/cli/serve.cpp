@@ -18,7 +18,8 @@ struct ServeOptions {
   ServerOptions server;
   std::string http = "127.0.0.1:8080";
   std::string mqtt = "127.0.0.1:1883", mqtts, ws = "127.0.0.1:8083", wss;
-  std::string keep_samples, keep_rollups;
+  std::string coap, coaps, coap_tcp, coaps_tcp;
+  std::string reorder_timeout, keep_samples, keep_rollups;
   std::string log = "info";
 };
 
@@ -42,6 +43,10 @@ Json ready_line(const Server& server) {
   add("mqtts", at.mqtts);
   add("ws", at.ws);
   add("wss", at.wss);
+  add("coap", at.coap);
+  add("coaps", at.coaps);
+  add("coap_tcp", at.coap_tcp);
+  add("coaps_tcp", at.coaps_tcp);
   if (!server.welcome_link().empty()) out["welcome"] = server.welcome_link();
   out["recovered_records"] = server.recovery().records;
   out["recovery_ms"] = server.recovery().took_us / 1000;
@@ -70,12 +75,20 @@ Status run(ServeOptions& o) {
   TRY(read_address(o.mqtts, "--mqtts", o.server.mqtts));
   TRY(read_address(o.ws, "--ws", o.server.ws));
   TRY(read_address(o.wss, "--wss", o.server.wss));
+  TRY(read_address(o.coap, "--coap", o.server.coap));
+  TRY(read_address(o.coaps, "--coaps", o.server.coaps));
+  TRY(read_address(o.coap_tcp, "--coap-tcp", o.server.coap_tcp));
+  TRY(read_address(o.coaps_tcp, "--coaps-tcp", o.server.coaps_tcp));
 
   if (!o.keep_samples.empty()) {
     TRY_ASSIGN(o.server.keep_samples, parse_duration(o.keep_samples));
   }
   if (!o.keep_rollups.empty()) {
     TRY_ASSIGN(o.server.keep_rollups, parse_duration(o.keep_rollups));
+  }
+
+  if (!o.reorder_timeout.empty()) {
+    TRY_ASSIGN(o.server.sparkplug.reorder_timeout, parse_duration(o.reorder_timeout));
   }
 
   watch_for_interrupt();
@@ -113,6 +126,16 @@ void add_serve(CLI::App& root) {
   command->add_option("--mqtts", o->mqtts, "MQTT over TLS");
   command->add_option("--ws", o->ws, "MQTT over WebSocket, or off")->capture_default_str();
   command->add_option("--wss", o->wss, "MQTT over WebSocket and TLS");
+  command->add_option("--coap", o->coap, "LwM2M over UDP without security: loopback only");
+  command->add_option("--coaps", o->coaps, "LwM2M over DTLS: pre-shared keys, certificates");
+  command->add_option("--coap-tcp", o->coap_tcp, "LwM2M over TCP without security: loopback only");
+  command->add_option("--coaps-tcp", o->coaps_tcp, "LwM2M over TLS");
+  command->add_flag("--coap-insecure", o->server.coap_insecure,
+                    "--coap and --coap-tcp may listen elsewhere: anybody there is any device");
+  command->add_flag("--lwm2m-bootstrap", o->server.lwm2m_bootstrap,
+                    "Answer bootstrap requests on the same ports");
+  command->add_option("--lwm2m-objects", o->server.lwm2m_objects,
+                      "Folder of object definitions (JSON tables, DDF files)");
   command->add_option("--tls-certificate", o->server.tls_certificate, "PEM file with the chain");
   command->add_option("--tls-key", o->server.tls_key, "PEM file");
   command->add_option("--tls-client-ca", o->server.tls_client_ca,
@@ -145,6 +168,15 @@ void add_serve(CLI::App& root) {
   command->add_option("--keep-rollups", o->keep_rollups, "And minutes, hours and days of them");
   command->add_flag("--parquet-days", o->server.parquet_days,
                     "Also write each whole day as Parquet, in DATA/history/parquet");
+  command->add_option("--model-repository", o->server.model_repositories,
+                      "NAME=URL or NAME=FOLDER from which models may be imported over the API; "
+                      "may be given several times. None where not given");
+  command
+      ->add_option("--sparkplug-host-id", o->server.sparkplug.host_id,
+                   "This Sparkplug host's name in spBv1.0/STATE/…")
+      ->capture_default_str();
+  command->add_option("--sparkplug-reorder-timeout", o->reorder_timeout,
+                      "How long a missing sequence number is waited for, as 2s; 0s: not at all");
   command->add_option("--log", o->log, "debug, info, warning or error")->capture_default_str();
   on_run(command, [o] { return run(*o); });
 }

@@ -365,7 +365,7 @@ void Broker::on_authenticated(ConnectionId id,
     while (!at_home(client_id));
     c->id_assigned = true;
   }
-  if (packet.has_will && !may_publish(**outcome, packet.will_topic)) {
+  if (packet.has_will && !host_.may_publish(**outcome, packet.will_topic)) {
     count_->denied_publish.add();
     return refuse_connect(*c, Reason::kNotAuthorized);
   }

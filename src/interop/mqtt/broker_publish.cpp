@@ -92,7 +92,7 @@ void Broker::accept_publish(Connection& c, const Publish& p) {
     if (c.version < 5 || p.qos == 0) return protocol_failure(c, Reason::kTopicNameInvalid);
     return acknowledge_publish(c, p, Reason::kTopicNameInvalid, false);
   }
-  if (!may_publish(*session.principal, p.topic)) {
+  if (!host_.may_publish(*session.principal, p.topic)) {
     count_->denied_publish.add();
     // 3.1.1 has no refusal: taken and dropped would be silent loss, so the connection ends
     // (3.3.5-2).

@@ -267,6 +267,13 @@ bool topic_name_valid(std::string_view topic) {
 
 }  // namespace
 
+Reason read_property_block(ByteView& rest, PacketType where, Properties& out) {
+  Reader in(rest);
+  const Reason reason = read_properties(in, mqtt::in(where), out);
+  rest = in.ok() ? in.rest() : ByteView();
+  return reason;
+}
+
 bool valid_utf8(std::string_view text) {
   size_t i = 0;
   const size_t size = text.size();

@@ -176,6 +176,10 @@ Reason decode_disconnect(const Frame& frame, uint8_t version, Ack& out);
 Reason decode_auth(const Frame& frame, Ack& out);
 Reason decode_ping(const Frame& frame);
 
+/// The property block (length and all) at the front of `rest`, which loses it; of a packet of type
+/// `where`.
+Reason read_property_block(ByteView& rest, PacketType where, Properties& out);
+
 /// 1.5.4: well-formed UTF-8 without U+0000 and surrogates; control characters and non-characters,
 /// which a server may refuse, are refused too.
 bool valid_utf8(std::string_view text);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "interop/mqtt/client_codec.h"
 #include "interop/mqtt/test_client.h"
 #include "interop/mqtt/websocket.h"
 
@@ -25,6 +26,19 @@ void check_answers(ByteView answers) {
     require(next.kind == FrameResult::Kind::kFrame);
     answers = answers.subspan(next.frame.size);
   }
+}
+
+// What a bridge's broker may send: the client's half of the codec.
+void check_answers_of_a_server(ByteView bytes, uint8_t version) {
+  const FrameResult next = read_frame(bytes, 1 << 20);
+  if (next.kind != FrameResult::Kind::kFrame) return;
+  Connack connack;
+  Suback suback;
+  if (next.frame.type == PacketType::kConnack)
+    (void)decode_connack(next.frame, version, connack);
+  else if (next.frame.type == PacketType::kSuback &&
+           decode_suback(next.frame, version, suback) == Reason::kSuccess)
+    require(!suback.reasons.empty());
 }
 
 void check_frames(ByteView bytes, uint8_t version) {
@@ -62,6 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint8_t version = (mode & 2) != 0 ? 5 : 4;
   ByteView input = std::as_bytes(std::span(data + 2, size - 2));
   check_frames(input, version);
+  check_answers_of_a_server(input, version);
 
   MemoryWorld world(1);
   TestClient watcher(world, "watcher");

@@ -14,22 +14,6 @@ constexpr size_t kSpareBuffers = 256;
 constexpr size_t kSpareBufferMax = 64 << 10;
 constexpr int kAcceptsPerTurn = 64;
 
-struct DeviceTopic {
-  std::string_view device;
-  std::string_view kind;  // telemetry, properties, responses, …
-};
-
-// devices/{device}/{kind}[/…]
-std::optional<DeviceTopic> parse_device_topic(std::string_view topic) {
-  constexpr std::string_view kRoot = "devices/";
-  if (!topic.starts_with(kRoot)) return std::nullopt;
-  topic.remove_prefix(kRoot.size());
-  const size_t slash = topic.find('/');
-  if (slash == std::string_view::npos || slash == 0) return std::nullopt;
-  const std::string_view rest = topic.substr(slash + 1);
-  return DeviceTopic{topic.substr(0, slash), rest.substr(0, rest.find('/'))};
-}
-
 }  // namespace
 
 class MqttEndpoint::Listener final : public stream::Reactor::Handler {
@@ -90,6 +74,7 @@ MqttEndpoint::MqttEndpoint(stream::Shard& shard, Authenticator& authenticator, M
       authenticator_(authenticator),
       random_(random),
       limits_(limits),
+      dispatch_(shard),
       read_buffer_(kReadBuffer),
       open_gauge_(metrics.gauge("penstock_mqtt_connections", "Open MQTT connections",
                                 {{"shard", std::to_string(shard.index())}})),
@@ -198,6 +183,12 @@ void MqttEndpoint::drop(Connection& connection, std::string_view why) {
 
 void MqttEndpoint::close(ConnectionId id) {
   Connection* connection = find(id);
+  if (!connection && inner(id)) {
+    InnerClient* const client = inner(id)->client;
+    inner_.erase(id.value);
+    client->on_inner_closed();
+    return;
+  }
   if (!connection || connection->closing) return;
   connection->with_broker = false;  // the broker knows
   drop(*connection, {});
@@ -347,7 +338,11 @@ void MqttEndpoint::transmit(Connection& connection, ByteView wire_bytes) {
 
 void MqttEndpoint::send(ConnectionId id, ByteView bytes) {
   Connection* connection = find(id);
-  if (!connection || connection->closing) return;
+  if (!connection) {
+    if (const Inner* in = inner(id)) in->client->on_inner_bytes(bytes);
+    return;
+  }
+  if (connection->closing) return;
   if (!connection->wire->websocket) return send_plain(*connection, bytes);
   Bytes framed;
   connection->wire->websocket->frame(bytes, framed);
@@ -367,7 +362,9 @@ void MqttEndpoint::send_plain(Connection& connection, ByteView plain) {
 
 size_t MqttEndpoint::unsent_bytes(ConnectionId id) const {
   const Connection* connection = find(id);
-  return connection ? connection->wire->unsent.size() : 0;
+  if (connection) return connection->wire->unsent.size();
+  const Inner* in = inner(id);
+  return in ? in->client->inner_unsent() : 0;
 }
 
 void MqttEndpoint::flush(Connection& connection) {
@@ -542,6 +539,7 @@ void MqttEndpoint::replay(stream::RecordType type, ByteView body) {
 
 void MqttEndpoint::authenticate(const ConnectInfo& info,
                                 std::function<void(Authenticator::Outcome)> then) {
+  if (const Inner* in = inner(info.connection)) return then(in->principal);
   if (!shard_.accepting()) {
     then(tl::unexpected(AuthFailure::kServerBusy));
     return;
@@ -551,30 +549,47 @@ void MqttEndpoint::authenticate(const ConnectInfo& info,
   });
 }
 
+bool MqttEndpoint::may_publish(const Principal& sender, std::string_view topic) {
+  return mqtt::may_publish(sender, topic) || dispatch_.may_publish(sender, topic);
+}
+
 PublishOutcome MqttEndpoint::on_publish(const Principal& sender, std::string_view topic,
                                         ByteView payload, uint8_t qos) {
-  const auto parsed = parse_device_topic(topic);
-  if (!parsed) {
-    for (MessageHandler* handler : handlers_)
-      if (handler->on_message({{}, sender.organisation, topic, payload, qos, sender.may_provision}))
-        return PublishOutcome::kAccepted;
-    return PublishOutcome::kNotOurs;
-  }
-  if (parsed->kind == "telemetry" || parsed->kind == "properties") {
-    shard_.ingest(sender.organisation, parsed->device, topic, as_text(payload));
-    return PublishOutcome::kAccepted;
-  }
-  if (parsed->kind != "responses") return PublishOutcome::kNotOurs;
-  Bytes body;
-  stream::encode_raw(
-      body, {shard_.now(), sender.organisation, parsed->device, topic, as_text(payload), {}});
-  shard_.append_record(stream::RecordType::kCommand, body);
-  return PublishOutcome::kAccepted;
+  return dispatch_.take({{}, sender.organisation, topic, payload, qos, sender.may_provision});
 }
 
 void MqttEndpoint::on_presence(const Principal& principal, std::string_view client_id,
                                bool connected, std::string_view why) {
   if (!principal.device.empty()) shard_.presence(principal.device, connected, client_id, why);
+}
+
+// -- clients in this process
+
+const MqttEndpoint::Inner* MqttEndpoint::inner(ConnectionId id) const {
+  const auto it = inner_.find(id.value);
+  return it == inner_.end() ? nullptr : &it->second;
+}
+
+ConnectionId MqttEndpoint::open_inner(InnerClient& client,
+                                      std::shared_ptr<const Principal> principal) {
+  const ConnectionId id(next_inner_++);
+  PeerInfo peer;
+  peer.address = principal->name;
+  inner_[id.value] = {&client, std::move(principal)};
+  broker_->on_open(id, peer);
+  return id;
+}
+
+void MqttEndpoint::from_inner(ConnectionId id, ByteView bytes) {
+  if (inner(id)) broker_->on_bytes(id, bytes);
+}
+
+void MqttEndpoint::inner_writable(ConnectionId id) {
+  if (inner(id)) broker_->on_writable(id);
+}
+
+void MqttEndpoint::close_inner(ConnectionId id, std::string_view why) {
+  if (inner_.erase(id.value) > 0) broker_->on_closed(id, why);
 }
 
 void MqttEndpoint::post(uint32_t shard, std::shared_ptr<const Bytes> message) {

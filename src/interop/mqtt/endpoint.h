@@ -5,12 +5,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/metrics.h"
 #include "interop/mqtt/broker.h"
+#include "interop/mqtt/dispatch.h"
 #include "interop/mqtt/host.h"
-#include "interop/mqtt/message_handler.h"
 #include "interop/tls.h"
 #include "stream/shard.h"
 
@@ -32,6 +33,19 @@ struct ListenerOptions {
   bool websocket = false;
   bool allow_anonymous =
       false;  ///< clients without credentials may do everything: for tests on loopback
+};
+
+/// A client in this process, such as a bridge's side towards us: speaks MQTT without a socket. All
+/// calls on the shard's thread.
+class InnerClient {
+ public:
+  virtual ~InnerClient() = default;
+  /// Packets for it. Called from within the broker: it keeps them and answers later.
+  virtual void on_inner_bytes(ByteView bytes) = 0;
+  /// The broker has ended the connection; likewise.
+  virtual void on_inner_closed() = 0;
+  /// Bytes it has taken and not passed on: what holds the broker back.
+  [[nodiscard]] virtual size_t inner_unsent() const = 0;
 };
 
 struct EndpointLimits {
@@ -62,13 +76,23 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void set_siblings(std::vector<MqttEndpoint*> all) { siblings_ = std::move(all); }
 
   /// Its messages are those that devices/{device}/… does not claim. Asked in the order of adding.
-  void add_handler(MessageHandler* handler) { handlers_.push_back(handler); }
+  void add_handler(MessageHandler* handler) { dispatch_.add(handler); }
 
   /// Publishes on behalf of the platform. The shard's thread; acknowledged when durable.
   void publish(std::string_view topic, ByteView payload, uint8_t qos, bool retain,
                std::function<void(bool delivered)> done);
   [[nodiscard]] size_t connections() const { return open_; }
   Broker& broker() { return *broker_; }
+  /// Where messages go; bridges of this shard use it too.
+  Dispatch& dispatch() { return dispatch_; }
+
+  // -- clients in this process; the shard's thread, not from within InnerClient's calls
+  /// `client` outlives the connection. The client id that it then sends must be at home here.
+  ConnectionId open_inner(InnerClient& client, std::shared_ptr<const Principal> principal);
+  void from_inner(ConnectionId id, ByteView bytes);
+  /// What the client was given is passed on: the broker may go on.
+  void inner_writable(ConnectionId id);
+  void close_inner(ConnectionId id, std::string_view why);
 
   // -- stream::Endpoint
   [[nodiscard]] std::string_view section() const override { return "endpoint"; }
@@ -93,6 +117,7 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   void ack_when_durable(ConnectionId connection, uint8_t packet_type, uint16_t packet_id) override;
   void authenticate(const ConnectInfo& info,
                     std::function<void(Authenticator::Outcome)> then) override;
+  bool may_publish(const Principal& sender, std::string_view topic) override;
   PublishOutcome on_publish(const Principal& sender, std::string_view topic, ByteView payload,
                             uint8_t qos) override;
   void on_presence(const Principal& principal, std::string_view client_id, bool connected,
@@ -124,17 +149,25 @@ class MqttEndpoint final : public stream::Endpoint, public Host {
   bool hold_if_congested(Connection& connection);
   void read_again();
 
+  struct Inner {
+    InnerClient* client = nullptr;
+    std::shared_ptr<const Principal> principal;  // shared with its session
+  };
+  [[nodiscard]] const Inner* inner(ConnectionId id) const;
+
   stream::Shard& shard_;
   Authenticator& authenticator_;
   Random& random_;
   EndpointLimits limits_;
   std::unique_ptr<Broker> broker_;
   uint8_t number_ = 0;  // among the shard's endpoints
-  std::vector<MessageHandler*> handlers_;
+  Dispatch dispatch_;
   std::vector<MqttEndpoint*> siblings_;
   std::vector<std::unique_ptr<Listener>> listeners_;
 
   std::vector<std::unique_ptr<Connection>> slots_;
+  std::unordered_map<uint64_t, Inner> inner_;  // ids with the highest bit
+  uint64_t next_inner_ = 1ULL << 63;
   std::vector<uint32_t> generations_;
   std::vector<uint32_t> free_;
   size_t open_ = 0;

@@ -92,6 +92,8 @@ class Host {
   virtual void authenticate(
       const ConnectInfo& info,
       std::function<void(tl::expected<std::shared_ptr<const Principal>, AuthFailure>)> then) = 0;
+  /// Whether that sender may publish there: by its own namespace, its grants, or a binding's topic.
+  virtual bool may_publish(const Principal& sender, std::string_view topic) = 0;
   /// Every PUBLISH that its sender may send passes here first; telemetry becomes samples.
   virtual PublishOutcome on_publish(const Principal& sender, std::string_view topic,
                                     ByteView payload, uint8_t qos) = 0;

@@ -63,6 +63,9 @@ class MemoryShard final : public Host {
   void authenticate(const ConnectInfo& info,
                     std::function<void(tl::expected<std::shared_ptr<const Principal>, AuthFailure>)>
                         then) override;
+  bool may_publish(const Principal& sender, std::string_view topic) override {
+    return mqtt::may_publish(sender, topic);
+  }
   PublishOutcome on_publish(const Principal& sender, std::string_view topic, ByteView payload,
                             uint8_t qos) override;
   void on_presence(const Principal&, std::string_view, bool, std::string_view) override {}

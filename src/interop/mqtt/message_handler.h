@@ -3,6 +3,8 @@
 // whichever broker the message came through: our own, or another that a bridge is a client of.
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -21,6 +23,14 @@ struct InboundMessage {
   bool joining = false;  ///< sent with a site's join token: not for what is registered
 };
 
+/// What the other broker of a bridge is to publish when the bridge's connection breaks.
+struct LinkWill {
+  std::string topic;
+  Bytes payload;
+  uint8_t qos = 1;
+  bool retain = true;
+};
+
 /// Takes the messages of some topics. One a shard; all calls on its thread.
 class MessageHandler {
  public:
@@ -30,6 +40,9 @@ class MessageHandler {
   virtual bool on_message(const InboundMessage& message) = 0;
   /// A bridge's connection came or went. Every shard's handlers are told.
   virtual void on_link(std::string_view /*link*/, bool /*up*/) {}
+  /// Before each CONNECT of a bridge, on the bridge's shard: the will that it is to have. The first
+  /// handler that has one decides.
+  virtual std::optional<LinkWill> link_will(std::string_view /*link*/) { return std::nullopt; }
 };
 
 /// The way back. One a shard; all calls on its thread.

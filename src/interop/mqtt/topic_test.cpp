@@ -94,6 +94,21 @@ TEST(Topic, AProvisioningTokenWritesForAnyDevice) {
   EXPECT_FALSE(may_publish(token, "elsewhere"));
 }
 
+TEST(Topic, AProvisioningTokenSpeaksForEdgeNodes) {
+  Principal token;
+  token.may_provision = true;
+  for (const char* topic : {"spBv1.0/G/NBIRTH/N", "spBv1.0/G/DDATA/N/D", "spBv1.0/G/NDEATH/N"})
+    EXPECT_TRUE(may_publish(token, topic)) << topic;
+  for (const char* topic : {"spBv1.0/G/NCMD/N", "spBv1.0/G/DCMD/N/D", "spBv1.0/STATE/penstock",
+                            "spBv1.0/G", "spBv1.0/NBIRTH"})
+    EXPECT_FALSE(may_publish(token, topic)) << topic;
+  for (const char* filter : {"spBv1.0/G/NCMD/N", "spBv1.0/G/NCMD/N/#", "spBv1.0/STATE/penstock"})
+    EXPECT_TRUE(may_subscribe(token, filter)) << filter;
+  for (const char* filter : {"spBv1.0/#", "spBv1.0/+/NCMD/N", "spBv1.0/G/NCMD/#",
+                             "spBv1.0/G/NCMD/+/#", "spBv1.0/G/NDATA/N", "spBv1.0/G/DCMD/N/#"})
+    EXPECT_FALSE(may_subscribe(token, filter)) << filter;
+}
+
 std::string join(const std::vector<std::string>& levels) {
   std::string out;
   for (size_t i = 0; i < levels.size(); ++i) out += (i ? "/" : "") + levels[i];
