@@ -19,6 +19,8 @@ export interface Asking<O> {
   path?: Record<string, string>;
   query?: Query<O>;
   body?: Body<O>;
+  /** 'text': the answer is no JSON. */
+  as?: 'text';
   signal?: AbortSignal;
 }
 
@@ -75,6 +77,7 @@ export async function api<M extends Method, P extends PathsOf<M>>(
     throw problem;
   }
   if (response.status === 204) return undefined as Answer<Operation<P, M>>;
+  if (asking?.as === 'text') return (await response.text()) as Answer<Operation<P, M>>;
   return (await response.json()) as Answer<Operation<P, M>>;
 }
 
