@@ -132,8 +132,12 @@ Status RawViews::dismiss(OrganisationId organisation, std::string_view device) {
   return {};
 }
 
+// The older form, without samples, begins with a count; no count is this.
+constexpr uint32_t kWithSamples = UINT32_MAX;
+
 void RawViews::snapshot(Bytes& out) const {
   const std::lock_guard lock(mutex_);
+  append_le<uint32_t>(out, kWithSamples);
   append_le<uint32_t>(out, static_cast<uint32_t>(letters_.size()));
   for (const DeadLetter& l : letters_) {
     append_le<uint64_t>(out, l.id);
@@ -157,7 +161,6 @@ void RawViews::snapshot(Bytes& out) const {
   snapshot_samples(out);
 }
 
-// Behind the rest: a checkpoint of an older version ends before it.
 void RawViews::snapshot_samples(Bytes& out) const {
   append_le<uint32_t>(out, static_cast<uint32_t>(discovered_.size()));
   for (const auto& [key, d] : discovered_) {
@@ -192,7 +195,10 @@ void RawViews::restore_samples(ByteReader& in) {
 Status RawViews::restore(ByteView bytes) {
   const std::lock_guard lock(mutex_);
   ByteReader in(bytes);
-  for (auto left = in.le<uint32_t>(); in.ok() && left > 0; --left) {
+  auto letters = in.le<uint32_t>();
+  const bool with_samples = letters == kWithSamples;
+  if (with_samples) letters = in.le<uint32_t>();
+  for (auto left = letters; in.ok() && left > 0; --left) {
     DeadLetter l;
     l.id = in.le<uint64_t>();
     l.organisation = OrganisationId(in.le<uint32_t>());
@@ -213,7 +219,7 @@ Status RawViews::restore(ByteView bytes) {
     for (auto* text : {&d.device, &d.topic, &d.sample_payload}) *text = in.text();
     if (in.ok()) discovered_[{d.organisation, d.device}] = std::move(d);
   }
-  if (in.ok() && !in.done()) restore_samples(in);
+  if (in.ok() && with_samples) restore_samples(in);
   if (!in.ok() || !in.done())
     return fail(ErrorCode::kCorrupt, "the kept dead letters of the checkpoint end early");
   return {};
