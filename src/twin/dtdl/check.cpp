@@ -1,6 +1,8 @@
 // What can be checked only once all elements are there.
 #include <algorithm>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -12,8 +14,6 @@ namespace {
 // The metamodel allows 12 at most; deeper walks would only use up the stack.
 constexpr int kLevelsMax = 500;
 
-using Names = std::set<std::string, std::less<>>;
-
 bool reserved(std::string_view id) {
   bool found = false;
   for (const ContextFact& context : contexts())
@@ -22,23 +22,42 @@ bool reserved(std::string_view id) {
   return found;
 }
 
+constexpr uint32_t kNowhere = UINT32_MAX;
+
+// The elements as a graph: what the walks need, without looking up names.
+struct Edge {
+  uint32_t property;  ///< index into the names
+  uint32_t target;    ///< node; kNowhere: a standard element, or not defined
+  const ElementFact* standard;
+  const Link* link;
+};
+struct Node {
+  const Element* element;
+  const ClassFact* fact;
+  std::vector<Edge> edges;
+};
+
 class Checker {
  public:
-  explicit Checker(Workbench& bench) : bench_(bench), model_(bench.result.model) {}
+  explicit Checker(Workbench& bench) : bench_(bench), model_(bench.result.model) { make_graph(); }
 
   void run() {
-    for (const auto& [id, element] : model_.elements) references(element);
+    note_spoiled();
+    for (const Node& node : nodes_)
+      if (!spoiled(node)) references(node);
+    note_spoiled();
     // What follows looks through all bases of an interface: with a circle or a chain without end
     // among them it would mean nothing, and take long to say so.
     const size_t errors = bench_.result.errors.size();
     for (const DescendantFact& fact : descendants())
       if (!fact.import_properties.empty()) descend(fact);
     if (bench_.result.errors.size() > errors) return;
-    for (const auto& [id, element] : model_.elements) {
-      unique_names(element);
-      for (const std::string_view cotype : element.cotypes)
+    for (const Node& node : nodes_) {
+      if (spoiled(node)) continue;
+      unique_names(node);
+      for (const std::string_view cotype : node.element->cotypes)
         for (std::string_view one = cotype; !one.empty();) {
-          supplemental(element, one);
+          supplemental(*node.element, one);
           const SupplementalFact* fact = find_supplemental(one);
           one = fact ? fact->parent : std::string_view();
         }
@@ -54,75 +73,140 @@ class Checker {
                     element.id, property, value);
   }
 
-  // -- references
+  // -- the graph
 
-  void references(const Element& element) {
-    for (const auto& [property, links] : element.objects)
-      for (const Link& link : links)
-        if (link.reference) reference(element, property, link);
+  void make_graph() {
+    nodes_.reserve(model_.elements.size());
+    index_.reserve(model_.elements.size());
+    for (const auto& [id, element] : model_.elements) {
+      index_.emplace(id, static_cast<uint32_t>(nodes_.size()));
+      nodes_.push_back({&element, find_class(element.type, element.version), {}});
+    }
+    for (Node& node : nodes_)
+      for (const auto& [property, links] : node.element->objects) {
+        const uint32_t name = name_of(property);
+        for (const Link& link : links) {
+          const uint32_t there = find(link.id);
+          node.edges.push_back(
+              {name, there, there == kNowhere ? find_element(link.id) : nullptr, &link});
+        }
+      }
   }
 
-  void reference(const Element& element, const std::string& property, const Link& link) {
-    const Element* target = model_.find(link.id);
-    if (!target && !find_element(link.id)) {
+  // Names come in few kinds; comparing lengths first makes the search quick.
+  uint32_t name_of(std::string_view property) {
+    const auto known = std::find(names_.begin(), names_.end(), property);
+    if (known != names_.end()) return static_cast<uint32_t>(known - names_.begin());
+    names_.push_back(property);
+    return static_cast<uint32_t>(names_.size() - 1);
+  }
+  uint32_t find(std::string_view id) const {
+    const auto found = index_.find(id);
+    return found == index_.end() ? kNowhere : found->second;
+  }
+  const Element* target(const Edge& edge) const {
+    return edge.target == kNowhere ? nullptr : nodes_[edge.target].element;
+  }
+
+  // A document that could not be read as it is written has had its say: what follows from its
+  // mistakes would only hide them.
+  void note_spoiled() {
+    spoiled_.resize(bench_.documents.size());
+    for (const ParseError& error : bench_.result.errors) spoiled_[error.document] = true;
+  }
+  bool spoiled(const Node& node) const { return spoiled_[node.element->document]; }
+
+  // -- references
+
+  void references(const Node& node) {
+    for (const Edge& edge : node.edges)
+      if (edge.link->reference) reference(*node.element, edge);
+  }
+
+  void reference(const Element& element, const Edge& edge) {
+    const Element* there = target(edge);
+    const Link& link = *edge.link;
+    const std::string_view property = names_[edge.property];
+    const ElementFact* standard = edge.standard;
+    if (!there && !standard) {
+      if (link.term) return complain("badType", element, property, link.id, link.offset);
       if (reserved(link.id))
         return complain("undefinedReservedId", element, property, link.id, link.offset);
-      auto& unresolved = bench_.result.unresolved;
-      if (std::find(unresolved.begin(), unresolved.end(), link.id) == unresolved.end())
-        unresolved.push_back(link.id);
-      return;
+      return unresolved(element, property, link);
     }
     const PropertyFact* fact = find_property(element.type, element.version, property);
     if (!fact) return;
-    const int version = model_.version_of(link.id);
+    const int version = there ? there->version : standard->version;
+    const std::string_view type = there ? std::string_view(there->type)
+                                        : standard->types.substr(0, standard->types.find(' '));
     const ClassFact* expected = find_class(fact->type, version);
-    const bool fits = expected &&
-                      has_word(expected->concrete_subclasses, model_.type_of(link.id)) &&
-                      (fact->versions & (1u << version)) != 0;
-    if (!fits) return complain("badType", element, property, link.id, link.offset);
-    if (target && target->type != "Interface" && target->home != element.home)
-      complain("crossPartitionReference", element, property, target->home, link.offset);
+    if (!expected || !has_word(expected->concrete_subclasses, type))
+      return complain("badType", element, property, link.id, link.offset);
+    if (fact->values.empty() && !(fact->versions & (1u << version)))
+      complain("disallowedVersionReference", element, property, link.id, link.offset);
+    if (there && there->type != "Interface" && there->home != element.home)
+      complain("crossPartitionReference", element, property, there->home, link.offset);
+  }
+
+  void unresolved(const Element& element, std::string_view property, const Link& link) {
+    auto& all = bench_.result.unresolved;
+    if (asked_.insert(link.id).second) all.push_back(link.id);
+    bench_.unresolved(element, property, link);
   }
 
   // -- uniqueness
 
-  void unique_names(const Element& element) {
+  void unique_names(const Node& node) {
+    const Element& element = *node.element;
     for (const PropertyFact& fact : properties_of(element.type, element.version)) {
       for_words(fact.unique_properties, [&](std::string_view key) {
-        Names seen;
-        unique_among(element, element, fact.name, key, "nonUniquePropertyValue", seen);
+        std::unordered_set<std::string_view> seen;
+        unique_among(element, node, fact.name, key, "nonUniquePropertyValue", seen);
         if (element.type != "Interface" || fact.name != "contents") return;
-        for (const Element* base : model_.lineage(element.id))
+        for (const Element* base : lineage(node))
           if (base != &element)
-            unique_among(element, *base, fact.name, key, "nonUniqueImportedPropertyValue", seen);
+            unique_among(element, nodes_[find(base->id)], fact.name, key,
+                         "nonUniqueImportedPropertyValue", seen);
       });
     }
-    unique_supplementals(element);
+    unique_supplementals(node);
   }
 
-  void unique_among(const Element& subject, const Element& holder, std::string_view property,
-                    std::string_view key, std::string_view validation, Names& seen) {
-    const auto links = holder.objects.find(property);
-    if (links == holder.objects.end()) return;
-    for (const Link& link : links->second) {
-      const Element* child = model_.find(link.id);
-      const Literal* value = child ? child->literal(key) : nullptr;
+  void unique_among(const Element& subject, const Node& holder, std::string_view property,
+                    std::string_view key, std::string_view validation,
+                    std::unordered_set<std::string_view>& seen) {
+    for (const Edge& edge : holder.edges) {
+      if (edge.target == kNowhere || names_[edge.property] != property) continue;
+      const Literal* value = target(edge)->literal(key);
       if (value && !seen.insert(value->text).second)
-        complain(validation, subject, property, value->text);
+        complain(validation, subject, property, value->text, edge_place(subject, holder, edge));
     }
   }
 
-  void unique_supplementals(const Element& element) {
-    for (const auto& [property, links] : element.objects) {
-      Names seen;
-      for (const Link& link : links)
-        if (const Element* child = model_.find(link.id))
-          for (const std::string_view cotype : child->cotypes)
-            for (const auto& fact : supplemental_properties(cotype))
-              if (const Literal* value = fact.unique ? child->literal(fact.uri) : nullptr;
-                  value && !seen.insert(fmt::format("{} {}", fact.uri, value->text)).second)
-                complain("nonUniquePropertyValue", element, property, value->text);
+  // The second of two that clash, where it stands in the subject itself.
+  static size_t edge_place(const Element& subject, const Node& holder, const Edge& edge) {
+    return holder.element == &subject ? edge.link->offset : subject.offset;
+  }
+
+  void unique_supplementals(const Node& node) {
+    std::set<std::string> seen;
+    for (const Edge& edge : node.edges) {
+      const Element* child = target(edge);
+      if (!child || child->cotypes.empty()) continue;
+      for (const std::string_view cotype : child->cotypes)
+        for (const auto& fact : supplemental_properties(cotype))
+          if (const Literal* value = fact.unique ? child->literal(fact.uri) : nullptr;
+              value &&
+              !seen.insert(fmt::format("{} {} {}", edge.property, fact.uri, value->text)).second)
+            complain("nonUniquePropertyValue", *node.element, names_[edge.property], value->text,
+                     edge.link->offset);
     }
+  }
+
+  // An interface's bases, itself first. One without bases needs no look at the model.
+  std::vector<const Element*> lineage(const Node& node) const {
+    if (!node.element->objects.contains("extends")) return {node.element};
+    return model_.lineage(node.element->id);
   }
 
   // -- supplemental types
@@ -270,7 +354,7 @@ class Checker {
           if (const Element* one = model_.find(link.id);
               one && one != &element && one->text(fact.keyref) == wanted &&
               one->text(fact.unique_reference) == element.text(fact.unique_reference))
-            return complain("nonUniqueSiblingReference", element, fact.key, wanted);
+            return complain("multipleReference", element, fact.key, wanted);
   }
 
   // -- depth, count, cycles
@@ -278,73 +362,94 @@ class Checker {
   struct Reach {
     int64_t depth = 0, count = 0;
     bool excluded = false, recursive = false;
+    enum class State : uint8_t { kNew, kOpen, kDone } state = State::kNew;
   };
   struct Walk {
     const DescendantFact& fact;
-    std::map<std::string, Reach, std::less<>> known;
-    Names path;
+    std::vector<Reach> known;  ///< by node
+    std::vector<bool> listed;  ///< by name
+    bool contents = false;     ///< "contents" is listed
   };
 
   void descend(const DescendantFact& fact) {
     if (fact.root != fact.defining && fact.defining == "ComplexSchema") return;  // said of the base
     const ClassFact* root = find_class(fact.root, fact.version);
     if (!root) return;
-    Walk walk{fact, {}, {}};
-    for (const auto& [id, element] : model_.elements) {
-      if (element.version != fact.version || !has_word(root->concrete_subclasses, element.type))
-        continue;
+    Walk walk{fact, {}, {}, has_word(fact.properties, "contents")};
+    std::unordered_map<const ClassFact*, bool> roots;  // whether elements of a class are roots
+    for (const std::string_view name : names_)
+      walk.listed.push_back(has_word(fact.properties, name));
+    for (uint32_t i = 0; i < nodes_.size(); ++i) {
+      const Node& node = nodes_[i];
+      if (node.element->version != fact.version || spoiled(node)) continue;
+      const auto [known, fresh] = roots.try_emplace(node.fact);
+      if (fresh) known->second = has_word(root->concrete_subclasses, node.fact->name);
+      if (!known->second) continue;
       if (!fact.datatype_property.empty()) {
-        datatypes(element, fact);
+        datatypes(*node.element, fact);
         continue;
       }
-      const Reach reach = reach_of(walk, element, 0);
-      const int64_t depth_max = fact.depth_max[element.limits];
-      const int64_t count_max = fact.count_max[element.limits];
-      const std::string kind = fact.narrow ? "Narrow" : "Wide";
-      if (reach.recursive && !fact.allow_self)
-        complain("recursiveStructure" + kind, element, fact.properties);
-      else if (depth_max >= 0 && reach.depth > depth_max)
-        complain("excessiveDepth" + kind, element, fact.properties);
-      else if (count_max >= 0 && reach.count > count_max)
-        complain("excessiveCount" + kind, element, fact.properties);
-      if (reach.excluded) complain("excludedType", element, fact.properties);
+      if (walk.known.empty()) walk.known.resize(nodes_.size());
+      judge(*node.element, fact, reach_of(walk, i, 0));
     }
   }
 
-  Reach reach_of(Walk& walk, const Element& element, int level) {
-    if (const auto known = walk.known.find(element.id); known != walk.known.end())
-      return known->second;
-    if (level > kLevelsMax || !walk.path.insert(element.id).second) {
+  void judge(const Element& element, const DescendantFact& fact, const Reach& reach) {
+    const int64_t depth_max = fact.depth_max[element.limits];
+    const int64_t count_max = fact.count_max[element.limits];
+    const std::string kind = fact.narrow ? "Narrow" : "Wide";
+    if (reach.recursive && !fact.allow_self)
+      complain("recursiveStructure" + kind, element, fact.properties);
+    else if (depth_max >= 0 && reach.depth > depth_max)
+      complain("excessiveDepth" + kind, element, fact.properties);
+    else if (count_max >= 0 && reach.count > count_max)
+      complain("excessiveCount" + kind, element, fact.properties);
+    if (reach.excluded) complain("excludedType", element, fact.properties);
+  }
+
+  Reach reach_of(Walk& walk, uint32_t at, int level) {
+    using State = Reach::State;
+    if (walk.known[at].state == State::kDone) return walk.known[at];
+    if (level > kLevelsMax || walk.known[at].state == State::kOpen) {
       Reach circle;
       circle.recursive = true;
       return circle;
     }
+    walk.known[at].state = State::kOpen;
+    const Node& node = nodes_[at];
     Reach reach;
-    for (const auto& [property, links] : element.objects) {
-      const bool listed = has_word(walk.fact.properties, property);
-      if (walk.fact.narrow && !listed) continue;
-      for (const Link& link : links) step(walk, link, listed, level, reach);
+    for (const Edge& edge : node.edges) {
+      const bool listed = walk.listed[edge.property];
+      if (!walk.fact.narrow || listed) step(walk, edge, listed, level, reach);
     }
     // An interface has the contents of its bases too.
-    if (element.type == "Interface" && has_word(walk.fact.properties, "contents"))
-      for (const Element* base : model_.lineage(element.id))
-        if (const auto links = base->objects.find("contents");
-            base != &element && links != base->objects.end())
-          for (const Link& link : links->second) step(walk, link, true, level, reach);
-    walk.path.erase(element.id);
-    walk.known.emplace(element.id, reach);
+    if (walk.contents && node.element->type == "Interface")
+      for (const Element* base : lineage(node))
+        if (base != node.element)
+          for (const Edge& edge : nodes_[find(base->id)].edges)
+            if (names_[edge.property] == "contents") step(walk, edge, true, level, reach);
+    reach.state = State::kDone;
+    walk.known[at] = reach;
     return reach;
   }
 
   // One link of the walk, added to `reach`.
-  void step(Walk& walk, const Link& link, bool listed, int level, Reach& reach) {
-    const Element* child = model_.find(link.id);
-    const Reach inner = child ? reach_of(walk, *child, level + 1) : Reach();
+  void step(Walk& walk, const Edge& edge, bool listed, int level, Reach& reach) {
+    Reach inner;
+    std::string_view type;
+    const std::string_view excluded = walk.fact.exclude_type;
+    if (edge.target != kNowhere) {
+      inner = reach_of(walk, edge.target, level + 1);
+      type = nodes_[edge.target].element->type;
+    } else if (edge.standard) {
+      if (!walk.fact.narrow) inner.depth = edge.standard->depth;
+      type = edge.standard->types.substr(0, edge.standard->types.find(' '));
+      inner.excluded = !excluded.empty() && has_word(edge.standard->inside, excluded);
+    }
     reach.recursive |= inner.recursive;
     reach.depth = std::max(reach.depth, inner.depth + (listed ? 1 : 0));
     reach.count = std::min<int64_t>(reach.count + inner.count + (listed ? 1 : 0), INT32_MAX);
-    reach.excluded |= inner.excluded || (child && !walk.fact.exclude_type.empty() &&
-                                         child->type == walk.fact.exclude_type);
+    reach.excluded |= inner.excluded || (!excluded.empty() && type == excluded);
   }
 
   void datatypes(const Element& element, const DescendantFact& fact) {
@@ -365,6 +470,11 @@ class Checker {
   Workbench& bench_;
   const Model& model_;
   std::map<std::string, std::vector<const Element*>> families_;
+  std::vector<Node> nodes_;
+  std::unordered_map<std::string_view, uint32_t> index_;
+  std::vector<std::string_view> names_;
+  std::vector<bool> spoiled_;                   // by document
+  std::unordered_set<std::string_view> asked_;  // unresolved so far
 };
 
 }  // namespace

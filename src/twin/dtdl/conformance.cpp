@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "twin/dtdl/json_tree.h"
 #include "twin/dtdl/parser.h"
@@ -78,13 +79,14 @@ Result<ConformanceOutcome> run_conformance_case(std::string_view line) {
   if (!result.unresolved.empty()) outcome.found += " unresolved " + result.unresolved.front();
   const JsonNode* errors = one.json.find("errors");
   outcome.states_errors = errors && errors->is_array();
-  outcome.errors_agree = outcome.states_errors;
-  for (const JsonNode& error : items(one.json, "errors")) {
-    const JsonNode* id = error.find("ValidationID");
-    outcome.errors_agree &=
-        id && std::any_of(result.errors.begin(), result.errors.end(),
-                          [&](const ParseError& e) { return e.validation == id->text; });
-  }
+  if (!outcome.states_errors) return outcome;
+  std::set<std::string> stated, found;
+  for (const JsonNode& error : items(one.json, "errors"))
+    if (const JsonNode* id = error.find("ValidationID")) stated.insert(std::string(id->text));
+  for (const ParseError& error : result.errors) found.insert(error.validation);
+  outcome.errors_agree = std::includes(found.begin(), found.end(), stated.begin(), stated.end());
+  outcome.errors_within =
+      !found.empty() && std::includes(stated.begin(), stated.end(), found.begin(), found.end());
   return outcome;
 }
 

@@ -14,6 +14,7 @@ struct ConformanceOutcome {
   bool agrees = false;         ///< valid or not, as stated
   bool states_errors = false;  ///< the case says which errors
   bool errors_agree = false;   ///< each stated identity was reported
+  bool errors_within = false;  ///< some were reported, and each of them is stated
   std::string found;           ///< the identities reported, or the identifier that is nowhere
 };
 

@@ -7,6 +7,8 @@
 namespace penstock::twin::dtdl {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 void append_utf8(std::string& out, uint32_t code) {
   const auto put = [&](uint32_t byte) { out += static_cast<char>(byte); };
   if (code < 0x80) {
@@ -31,13 +33,14 @@ class Reader {
   Reader(std::string_view text, int depth_max) : text_(text), depth_max_(depth_max) {}
 
   Result<JsonNode> document() {
-    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
     JsonNode node;
     TRY(value(node, 0));
     skip();
     if (at_ != text_.size()) return complain("There is more after the end of the document");
     return node;
   }
+  [[nodiscard]] size_t at() const { return at_; }
 
  private:
   tl::unexpected<Error> complain(std::string_view what) const {
@@ -46,7 +49,9 @@ class Reader {
                 fmt::format("{} (line {}, column {})", what, at.line, at.column));
   }
   void skip() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != text_.npos) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+      ++at_;
   }
   bool take(std::string_view word) {
     if (!text_.substr(at_).starts_with(word)) return false;
@@ -110,14 +115,16 @@ class Reader {
 
   Status string(std::string& out) {
     while (at_ < text_.size()) {
+      const size_t from = at_;
+      while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' &&
+             static_cast<unsigned char>(text_[at_]) >= 0x20)
+        ++at_;
+      out.append(text_, from, at_ - from);
+      if (at_ == text_.size()) break;
       const char c = text_[at_++];
       if (c == '"') return {};
       if (static_cast<unsigned char>(c) < 0x20)
         return complain("A string holds a control character");
-      if (c != '\\') {
-        out += c;
-        continue;
-      }
       TRY(escape(out));
     }
     return complain("A string does not end");
@@ -193,14 +200,18 @@ const JsonNode* JsonNode::find(std::string_view name) const {
 }
 
 Position position_of(std::string_view document, size_t offset) {
-  const std::string_view before = document.substr(0, std::min(offset, document.size()));
+  std::string_view before = document.substr(0, std::min(offset, document.size()));
+  if (before.starts_with(kByteOrderMark)) before.remove_prefix(kByteOrderMark.size());
   const size_t newline = before.rfind('\n');
   return {static_cast<size_t>(std::count(before.begin(), before.end(), '\n')) + 1,
           before.size() - (newline == before.npos ? 0 : newline + 1) + 1};
 }
 
-Result<JsonNode> parse_json_tree(std::string_view document, int depth_max) {
-  return Reader(document, depth_max).document();
+Result<JsonNode> parse_json_tree(std::string_view document, int depth_max, size_t* wrong_at) {
+  Reader reader(document, depth_max);
+  auto tree = reader.document();
+  if (!tree && wrong_at != nullptr) *wrong_at = reader.at();
+  return tree;
 }
 
 }  // namespace penstock::twin::dtdl

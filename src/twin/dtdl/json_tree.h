@@ -41,7 +41,9 @@ struct Position {
 };
 Position position_of(std::string_view document, size_t offset);
 
-/// Parses one document (RFC 8259) of at most `depth_max` levels. The error names line and column.
-Result<JsonNode> parse_json_tree(std::string_view document, int depth_max = 256);
+/// Parses one document (RFC 8259) of at most `depth_max` levels, after a byte order mark where
+/// there is one. The error names line and column; `wrong_at` gets its byte.
+Result<JsonNode> parse_json_tree(std::string_view document, int depth_max = 256,
+                                 size_t* wrong_at = nullptr);
 
 }  // namespace penstock::twin::dtdl

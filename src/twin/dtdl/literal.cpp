@@ -1,6 +1,8 @@
 // Literal values: plain, in JSON-LD value objects, and in languages.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <optional>
 #include <set>
 
 #include "twin/dtdl/workbench.h"
@@ -18,31 +20,31 @@ int64_t length_of(std::string_view text) {
   return utf16;
 }
 
-bool is_integer(std::string_view text) {
-  int64_t value = 0;
+// A whole number of 32 bits, however it is written: "5", "5.0", "5e0".
+std::optional<int32_t> whole(const JsonNode& node) {
+  if (!node.is_number()) return {};
+  double value = 0;
+  const std::string_view text = node.text;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  if (value < INT32_MIN || value > INT32_MAX || value != std::trunc(value)) return {};
+  return static_cast<int32_t>(value);
 }
 
-// BCP 47 in the form DTDL takes: two to three letters, then subtags.
+bool all_of(std::string_view text, char from, char to) {
+  return std::all_of(text.begin(), text.end(), [&](char c) { return c >= from && c <= to; });
+}
+
+// BCP 47 in the form DTDL takes: language, script, region: "en", "zh-Hans-CN", "es-419".
 bool is_language(std::string_view tag) {
-  size_t index = 0;
-  while (true) {
-    const size_t dash = tag.find('-');
-    const std::string_view part = tag.substr(0, dash);
-    const bool letters = std::all_of(part.begin(), part.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    });
-    const bool fits = index == 0 ? letters && (part.size() == 2 || part.size() == 3)
-                                 : !part.empty() && part.size() <= 8 &&
-                                       std::all_of(part.begin(), part.end(), [](char c) {
-                                         return std::isalnum(static_cast<unsigned char>(c)) != 0;
-                                       });
-    if (!fits) return false;
-    if (dash == tag.npos) return true;
-    tag = tag.substr(dash + 1);
-    ++index;
-  }
+  const size_t first = std::min(tag.find('-'), tag.size());
+  if (first < 2 || first > 4 || !all_of(tag.substr(0, first), 'a', 'z')) return false;
+  tag.remove_prefix(first);
+  if (tag.size() >= 5 && tag[1] >= 'A' && tag[1] <= 'Z' && all_of(tag.substr(2, 3), 'a', 'z'))
+    tag.remove_prefix(5);
+  if (tag.empty()) return true;
+  return tag.front() == '-' && ((tag.size() == 3 && all_of(tag.substr(1), 'A', 'Z')) ||
+                                (tag.size() == 4 && all_of(tag.substr(1), '0', '9')));
 }
 
 // ISO 8601 duration: P[nY][nM][nD][T[nH][nM][nS]], or PnW.
@@ -72,6 +74,7 @@ bool is_duration(std::string_view text) {
 
 struct LiteralReader {
   Workbench& bench;
+  const Scope& scope;
   Element& element;
   std::string_view property;
   bool required;  ///< an empty array will not do
@@ -138,25 +141,31 @@ struct LiteralReader {
   }
 
   bool any_type_fits(const JsonNode& type, const JsonNode& value) {
-    const size_t hash = type.text.find_first_of("#:");
-    const std::string_view name = type.text.starts_with("http")
-                                      ? std::string_view(type.text).substr(type.text.find('#') + 1)
-                                      : std::string_view(type.text).substr(hash + 1);
-    if (name == "string" && !value.is_string())
-      return complain("stringValueNotString", value), false;
-    if (name == "integer" && !(value.is_number() && is_integer(value.text)))
-      return complain("integerValueNotInteger", value), false;
-    if (name == "boolean" && !value.is_bool())
-      return complain("booleanValueNotBoolean", value), false;
-    if (name != "string" && name != "integer" && name != "boolean")
-      return complain("literalNotValid", type, type.text), false;
-    return true;
+    constexpr std::string_view kSchema = "http://www.w3.org/2001/XMLSchema#";
+    std::string_view name = type.text;
+    if (name.starts_with(kSchema))
+      name.remove_prefix(kSchema.size());
+    else if (name.starts_with("xsd:"))
+      name.remove_prefix(4);
+    else
+      name = {};
+    std::string_view wrong;
+    if (name == "string" && !value.is_string()) wrong = "stringValueNotString";
+    if (name == "integer" && !whole(value)) wrong = "integerValueNotInteger";
+    if (name == "boolean" && !value.is_bool()) wrong = "booleanValueNotBoolean";
+    if (name == "decimal" && !value.is_number()) wrong = "numericValueNotNumeric";
+    if (!wrong.empty()) complain(wrong, value);
+    const bool known =
+        name == "string" || name == "integer" || name == "boolean" || name == "decimal";
+    if (!known || !wrong.empty()) complain("literalNotValid", type, type.text);
+    return known && wrong.empty();
   }
 
   void string(const JsonNode& node, int64_t length_max, Pattern pattern) {
     const JsonNode* value = plain(node, "string", "xsd:string");
     if (!value) return;
-    if (!value->is_string()) return complain("stringNotString", *value);
+    if (!value->is_string())
+      return complain(inside(node, *value) ? "stringValueNotString" : "stringNotString", *value);
     if (length_max >= 0 && length_of(value->text) > length_max)
       return complain("stringTooLong", *value, value->text);
     if (!matches(pattern, value->text, element.version))
@@ -164,23 +173,38 @@ struct LiteralReader {
     keep(Kind::kString, value->text);
   }
 
-  void integer(const JsonNode& node, const PropertyFact& fact) {
+  void integer(const JsonNode& node, int64_t minimum, int64_t maximum) {
     const JsonNode* value = plain(node, "integer", "xsd:integer");
     if (!value) return;
-    if (!value->is_number() || !is_integer(value->text))
-      return complain("integerNotInteger", *value, value->text);
-    const int64_t number = std::stoll(value->text);
-    if (fact.has_exact && number != fact.exact)
-      return complain("valueNotExact", *value, value->text);
-    if (number < fact.minimum) return complain("valueLessThanMin", *value, value->text);
-    if (number > fact.maximum) return complain("valueGreaterThanMax", *value, value->text);
-    keep(Kind::kInteger, value->text);
+    const auto number = whole(*value);
+    if (!number)
+      return complain(inside(node, *value) ? "integerValueNotInteger" : "integerNotInteger", *value,
+                      value->text);
+    const bool below = *number<minimum, above = *number> maximum;
+    if (below || above) return complain(range_name(below, minimum, maximum), *value, value->text);
+    keep(Kind::kInteger, std::to_string(*number));
+  }
+
+  // What a number outside of its range is called depends on which bounds there are.
+  static std::string_view range_name(bool below, int64_t minimum, int64_t maximum) {
+    if (minimum == maximum) return "valueNotExact";
+    if (minimum != INT64_MIN && maximum != INT64_MAX)
+      return below ? "valueBelowRange" : "valueAboveRange";
+    return below ? "valueBelowMin" : "valueAboveMax";
+  }
+
+  // Whether `value` stands in a value object.
+  static bool inside(const JsonNode& node, const JsonNode& value) {
+    const JsonNode& one = node.is_array() && node.items.size() == 1 ? node.items.front() : node;
+    return &one != &value;
   }
 
   void boolean(const JsonNode& node) {
     const JsonNode* value = plain(node, "boolean", "xsd:boolean");
     if (!value) return;
-    if (!value->is_bool()) return complain("booleanNotBoolean", *value, value->text);
+    if (!value->is_bool())
+      return complain(inside(node, *value) ? "booleanValueNotBoolean" : "booleanNotBoolean", *value,
+                      value->text);
     keep(Kind::kBoolean, value->kind == JsonNode::Kind::kTrue ? "true" : "false");
   }
 
@@ -188,8 +212,8 @@ struct LiteralReader {
     const JsonNode* value = plain(node, "literal", "");
     if (!value) return;
     if (value->is_string()) return keep(Kind::kString, value->text);
-    if (value->is_number())
-      return keep(is_integer(value->text) ? Kind::kInteger : Kind::kAny, value->text);
+    if (const auto number = whole(*value)) return keep(Kind::kInteger, std::to_string(*number));
+    if (value->is_number()) return keep(Kind::kAny, value->text);
     if (value->is_bool())
       return keep(Kind::kBoolean, value->kind == JsonNode::Kind::kTrue ? "true" : "false");
     complain("literalNotValid", *value);
@@ -205,18 +229,18 @@ struct LiteralReader {
                                                  : "identifierMultipleValues",
                             *value);
     if (!value->is_string()) return complain("identifierNotString", *value);
-    if (fact.length_max[element.limits] >= 0 &&
-        length_of(value->text) > fact.length_max[element.limits])
-      return complain("identifierTooLong", *value, value->text);
-    if (!is_dtmi(value->text, element.version))
+    const std::string_view id = meaning(scope, value->text);
+    if (id.empty() || (value->text.starts_with("dtmi:") && !is_dtmi(id, element.version)))
       return complain("identifierNotDtmi", *value, value->text);
-    keep(Kind::kIdentifier, value->text);
+    if (fact.length_max[element.limits] >= 0 &&
+        static_cast<int64_t>(id.size()) > fact.length_max[element.limits])
+      return complain("identifierTooLong", *value, value->text);
+    keep(Kind::kIdentifier, id);
   }
 
   void lang_text(const JsonNode& value, std::string_view language, int64_t length_max,
                  std::set<std::string, std::less<>>& seen) {
     if (!value.is_string()) return complain("langStringValueNotString", value);
-    if (!is_language(language)) return complain("langStringInvalidCode", value, language);
     if (length_max >= 0 && length_of(value.text) > length_max)
       return complain("langStringValueTooLong", value, value.text);
     if (!seen.emplace(language).second)
@@ -249,7 +273,9 @@ struct LiteralReader {
     if (!value) return complain("langStringElementNoValue", node);
     if (!value->is_string()) return complain("langStringElementValueNotString", *value);
     if (language && !language->is_string())
-      return complain("langStringElementInvalidCode", *language);
+      return complain("langStringElementCodeNotString", *language);
+    if (language && !is_language(language->text))
+      return complain("langStringElementInvalidCode", *language, language->text);
     lang_text(*value, language ? std::string_view(language->text) : "en", length_max, seen);
   }
 
@@ -260,34 +286,38 @@ struct LiteralReader {
       for (const JsonNode& one : node.items) lang_element(one, length_max, seen);
       return;
     }
-    if (!node.is_object()) return complain("langStringNotStringOrObject", node);
+    if (!node.is_object()) return complain("langStringElementNotStringOrObject", node);
     if (node.find("@value") && node.find("@language"))
       return complain("langTagValueInLangMap", node);
     for (const auto& [key, value] : node.members)
       if (key.starts_with('@'))
         complain("langMapObjKeyword", value, key);
+      else if (!is_language(key))
+        complain("langStringInvalidCode", value, key);
       else
         lang_text(value, key, length_max, seen);
   }
 
-  void number(const JsonNode& node, std::string_view type, int64_t minimum) {
-    const JsonNode* value = plain(node, "numeric", "");
+  void number(const JsonNode& node, int64_t minimum) {
+    const JsonNode* value = plain(node, "numeric", "xsd:decimal");
     if (!value) return;
-    if (!value->is_number()) return complain("numericNotNumeric", *value, value->text);
-    if (type == "xsd:integer") {
-      if (!is_integer(value->text)) return complain("integerNotInteger", *value, value->text);
-      if (std::stoll(value->text) < minimum)
-        return complain("valueLessThanMin", *value, value->text);
-    }
-    keep(is_integer(value->text) ? Kind::kInteger : Kind::kAny, value->text);
+    if (!value->is_number())
+      return complain(inside(node, *value) ? "numericValueNotNumeric" : "numericNotNumeric", *value,
+                      value->text);
+    const auto integer = whole(*value);
+    double number = 0;
+    std::from_chars(value->text.data(), value->text.data() + value->text.size(), number);
+    if (minimum != INT64_MIN && number < static_cast<double>(minimum))
+      return complain("valueBelowMin", *value, value->text);
+    keep(integer ? Kind::kInteger : Kind::kAny, value->text);
   }
 };
 
 }  // namespace
 
-void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
+void read_literal(Workbench& bench, const Scope& scope, Element& element, const PropertyFact& fact,
                   const JsonNode& value) {
-  LiteralReader reader{bench, element, fact.name, fact.count_min > 0};
+  LiteralReader reader{bench, scope, element, fact.name, fact.count_min > 0};
   const int64_t length_max = fact.length_max[element.limits];
   switch (fact.kind) {
     case Kind::kString:
@@ -295,7 +325,8 @@ void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
     case Kind::kLangString:
       return reader.lang_string(value, length_max);
     case Kind::kInteger:
-      return reader.integer(value, fact);
+      return fact.has_exact ? reader.integer(value, fact.exact, fact.exact)
+                            : reader.integer(value, fact.minimum, fact.maximum);
     case Kind::kBoolean:
       return reader.boolean(value);
     case Kind::kAny:
@@ -307,11 +338,11 @@ void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
   }
 }
 
-void read_supplemental_literal(Workbench& bench, Element& element,
+void read_supplemental_literal(Workbench& bench, const Scope& scope, Element& element,
                                const SupplementalPropertyFact& fact, const JsonNode& value) {
-  LiteralReader reader{bench, element, fact.uri, fact.count_min > 0};
-  if (fact.type == "xsd:integer" || fact.type == "xsd:decimal")
-    return reader.number(value, fact.type, fact.minimum);
+  LiteralReader reader{bench, scope, element, fact.uri, fact.count_min > 0};
+  if (fact.type == "xsd:integer") return reader.integer(value, fact.minimum, INT64_MAX);
+  if (fact.type == "xsd:decimal") return reader.number(value, fact.minimum);
   if (fact.type == "xsd:boolean") return reader.boolean(value);
   const size_t before = element.literals[std::string(fact.uri)].size();
   reader.string(value, fact.length_max, fact.pattern);

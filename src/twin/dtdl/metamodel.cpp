@@ -1,7 +1,8 @@
 #include "twin/dtdl/metamodel.h"
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
+#include <unordered_map>
 
 namespace penstock::twin::dtdl {
 namespace {
@@ -57,81 +58,122 @@ bool is_topic(std::string_view text) {
   }
 }
 
-// The rows of a table that is sorted by `key`.
-template <class Row, size_t N, class Key, class Of>
-std::span<const Row> rows(const Row (&table)[N], const Key& key, Of of) {
-  const auto [from, to] =
-      std::equal_range(std::begin(table), std::end(table), key, [&](const auto& a, const auto& b) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(a)>, Row>)
-          return of(a) < b;
-        else
-          return a < of(b);
-      });
-  return {from, to};
-}
+// What a row is found by. The tables are sorted by it, so rows of one key stand together.
+struct Key {
+  std::string_view first;
+  int number = 0;
+  std::string_view second;
+  friend bool operator==(const Key&, const Key&) = default;
+};
+struct KeyHash {
+  size_t operator()(const Key& key) const {
+    const std::hash<std::string_view> hash;
+    return (hash(key.first) * 31 + static_cast<size_t>(key.number)) * 31 + hash(key.second);
+  }
+};
 
+// The tables are searched for each word of each document: by hash, made when first asked.
 template <class Row>
-const Row* first(std::span<const Row> found) {
-  return found.empty() ? nullptr : &found.front();
-}
+class Index {
+ public:
+  template <size_t N, class Of>
+  Index(const Row (&table)[N], Of of) {
+    rows_.reserve(N);
+    for (size_t from = 0; from < N;) {
+      size_t to = from + 1;
+      while (to < N && of(table[to]) == of(table[from])) ++to;
+      rows_.emplace(of(table[from]), std::span<const Row>(table + from, to - from));
+      from = to;
+    }
+  }
+  [[nodiscard]] std::span<const Row> all(const Key& key) const {
+    const auto found = rows_.find(key);
+    return found == rows_.end() ? std::span<const Row>() : found->second;
+  }
+  [[nodiscard]] const Row* first(const Key& key) const {
+    const auto found = rows_.find(key);
+    return found == rows_.end() ? nullptr : &found->second.front();
+  }
+
+ private:
+  std::unordered_map<Key, std::span<const Row>, KeyHash> rows_;
+};
 
 }  // namespace
 
 const ClassFact* find_class(std::string_view name, int version) {
-  return first(rows(kClasses, std::tuple(name, version),
-                    [](const ClassFact& row) { return std::tuple(row.name, row.version); }));
+  static const Index index(kClasses,
+                           [](const ClassFact& row) { return Key{row.name, row.version, {}}; });
+  return index.first({name, version, {}});
 }
 
 const PropertyFact* find_property(std::string_view owner, int version, std::string_view name) {
-  return first(rows(kProperties, std::tuple(owner, version, name), [](const PropertyFact& row) {
-    return std::tuple(row.owner, row.version, row.name);
-  }));
+  static const Index index(
+      kProperties, [](const PropertyFact& row) { return Key{row.owner, row.version, row.name}; });
+  return index.first({owner, version, name});
 }
 
 std::span<const PropertyFact> properties_of(std::string_view owner, int version) {
-  return rows(kProperties, std::tuple(owner, version),
-              [](const PropertyFact& row) { return std::tuple(row.owner, row.version); });
+  static const Index index(kProperties,
+                           [](const PropertyFact& row) { return Key{row.owner, row.version, {}}; });
+  return index.all({owner, version, {}});
 }
 
 const SupplementalFact* find_supplemental(std::string_view uri) {
-  return first(rows(kSupplementals, uri, [](const SupplementalFact& row) { return row.uri; }));
+  static const Index index(kSupplementals,
+                           [](const SupplementalFact& row) { return Key{row.uri, 0, {}}; });
+  return index.first({uri, 0, {}});
 }
 
 std::span<const SupplementalPropertyFact> supplemental_properties(std::string_view owner) {
-  return rows(kSupplementalProperties, owner,
-              [](const SupplementalPropertyFact& row) { return row.owner; });
+  static const Index index(kSupplementalProperties, [](const SupplementalPropertyFact& row) {
+    return Key{row.owner, 0, {}};
+  });
+  return index.all({owner, 0, {}});
 }
 
 std::span<const ConstraintFact> constraints_of(std::string_view owner) {
-  return rows(kConstraints, owner, [](const ConstraintFact& row) { return row.owner; });
+  static const Index index(kConstraints,
+                           [](const ConstraintFact& row) { return Key{row.owner, 0, {}}; });
+  return index.all({owner, 0, {}});
 }
 
 std::span<const SiblingFact> siblings_of(std::string_view owner) {
-  return rows(kSiblings, owner, [](const SiblingFact& row) { return row.owner; });
+  static const Index index(kSiblings, [](const SiblingFact& row) { return Key{row.owner, 0, {}}; });
+  return index.all({owner, 0, {}});
 }
 
 const ElementFact* find_element(std::string_view uri) {
-  return first(rows(kElements, uri, [](const ElementFact& row) { return row.uri; }));
+  static const Index index(kElements, [](const ElementFact& row) { return Key{row.uri, 0, {}}; });
+  return index.first({uri, 0, {}});
 }
 
 const ContextFact* find_context(std::string_view context) {
-  return first(rows(kContexts, context, [](const ContextFact& row) { return row.context; }));
+  static const Index index(kContexts,
+                           [](const ContextFact& row) { return Key{row.context, 0, {}}; });
+  return index.first({context, 0, {}});
 }
 
 std::string_view find_term(std::string_view context, std::string_view term) {
-  const TermFact* found = first(rows(kTerms, std::tuple(context, term), [](const TermFact& row) {
-    return std::tuple(row.context, row.term);
-  }));
+  static const Index index(kTerms,
+                           [](const TermFact& row) { return Key{row.context, 0, row.term}; });
+  const TermFact* found = index.first({context, 0, term});
   return found ? found->uri : std::string_view();
 }
 
 std::span<const DescendantFact> descendants() { return kDescendants; }
 std::span<const ContextFact> contexts() { return kContexts; }
 
-Rule apocryphal(int version, Apocryphal what) {
-  for (const ApocryphaFact& row : kApocrypha)
-    if (row.version == version) return row.rules[static_cast<size_t>(what)];
-  return Rule::kInvalid;
+const VersionFact& version_fact(int version) { return kVersions[version - kVersions[0].version]; }
+
+bool is_class_name(std::string_view word) {
+  constexpr std::string_view kPrefix = "dtmi:dtdl:class:";
+  if (word.starts_with(kPrefix))
+    word = word.substr(kPrefix.size(), word.find(';') - kPrefix.size());
+  const auto found =
+      std::lower_bound(std::begin(kClasses), std::end(kClasses), word,
+                       [](const ClassFact& row, std::string_view name) { return row.name < name; });
+  return found != std::end(kClasses) && found->name == word;
 }
 
 bool has_word(std::string_view words, std::string_view word) {

@@ -57,6 +57,8 @@ struct PropertyFact {
   bool has_exact;
   int64_t exact;
   std::string_view values, unique_properties;
+  std::string_view segment;  ///< the value's property that an identifier made for it ends with
+  std::string_view key;      ///< the property by which the values are looked up
 };
 struct SupplementalFact {
   std::string_view uri, context;
@@ -90,6 +92,8 @@ struct ElementFact {
   std::string_view uri, types;
   int version;
   std::string_view parent;  ///< the enumeration it is a value of
+  int depth;                ///< how many schemas deep it is inside: "point" is an object of arrays
+  std::string_view inside;  ///< the classes of what is in it
 };
 struct TermFact {
   std::string_view context, term, uri;
@@ -108,9 +112,11 @@ struct DescendantFact {
   std::string_view exclude_type, datatype_property, import_properties;
   Limits depth_max, count_max;
 };
-struct ApocryphaFact {
+struct VersionFact {
   int version;
   std::array<Rule, 8> rules;  ///< as Apocryphal counts
+  Limits id_length_max, reference_length_max;
+  Limits interface_bytes_max;  ///< of one interface's text, without those inside of it
 };
 enum class Apocryphal : uint8_t {
   kTermAsType,
@@ -138,7 +144,10 @@ enum class Apocryphal : uint8_t {
 [[nodiscard]] std::string_view find_term(std::string_view context, std::string_view term);
 [[nodiscard]] std::span<const DescendantFact> descendants();
 [[nodiscard]] std::span<const ContextFact> contexts();
-[[nodiscard]] Rule apocryphal(int version, Apocryphal what);
+/// REQUIRES: version is 2, 3 or 4.
+[[nodiscard]] const VersionFact& version_fact(int version);
+/// Whether `word` is a class of any version, as its name or its DTMI.
+[[nodiscard]] bool is_class_name(std::string_view word);
 
 [[nodiscard]] bool has_word(std::string_view words, std::string_view word);
 /// Calls `use` with each word.

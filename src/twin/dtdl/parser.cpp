@@ -11,13 +11,15 @@ namespace penstock::twin::dtdl {
 namespace {
 
 constexpr int kResolveRounds = 32;
+constexpr size_t kValueMax = 256;   // bytes of a value that an error shows
 constexpr size_t kErrorsMax = 500;  // enough to mend; a hostile document must not fill memory
 
 struct Advice {
   std::string_view validation, cause, remedy;
 };
-// By the beginning of the validation's name: the first row that fits.
+// By the beginning of the validation's name: the longest row that fits.
 constexpr Advice kAdvice[] = {
+    {"notJsonObject", "The document is not an object", "Give an interface, or an array of them"},
     {"notJson", "The document is not JSON", "Mend the syntax at the place that is named"},
     {"missingContext", "The document has no @context",
      "Begin it with \"@context\": \"dtmi:dtdl:context;4\""},
@@ -33,10 +35,77 @@ constexpr Advice kAdvice[] = {
      "Name a limit context next, or take \"#limitless\" out"},
     {"misplacedLimitContext", "A limit context does not follow \"#limitless\"",
      "Write the DTDL context with \"#limitless\" just before it"},
+    {"localContextNotLast", "A context is defined in place",
+     "Use only names of published contexts"},
+    {"localTerm", "A term is defined in place, and not well",
+     "Use only names of published contexts"},
+    {"termDefinition", "A term is defined in place, and not well",
+     "Use only names of published contexts"},
+    {"invalidContextFragment", "After # only \"limits\" and \"limitless\" have a meaning",
+     "Take the fragment out, or write one of these"},
+    {"unresolvableContextVersion", "The extension is known, but not in this version",
+     "Use a version of it that is supported"},
+    {"unrecognizedContextVersion", "There is no such version of DTDL", "Use 2, 3 or 4"},
+    {"disallowedContextVersion", "The version of DTDL is higher than is accepted here",
+     "Write the model in an accepted version"},
+    {"missingContextVersion", "A context has no version", "Add it, as ;1"},
+    {"invalidContextSpecifier", "A context is not named by a valid DTMI",
+     "Write it as dtmi:company:Name;1"},
+    {"nonDtmiContextSpecifier", "A context is not named by a DTMI",
+     "Write it as dtmi:company:Name;1"},
+    {"invalidContext", "A context is neither a name nor an object", "Give names, as strings"},
+    {"emptyContext", "The @context is empty", "Put \"dtmi:dtdl:context;4\" into it"},
+    {"disallowedContextFragment", "This version of DTDL has no limit contexts",
+     "Take the fragment out, or use version 4"},
+    {"disallowedLimitContext", "These limits are not accepted here",
+     "Use DTDL's own limits, or have these accepted"},
+    {"repeated", "The member stands twice", "Keep one of them"},
+    {"graph", "@graph has no meaning in DTDL", "Write the elements themselves"},
+    {"topLevelGraph", "@graph has no meaning in DTDL", "Write the elements themselves"},
+    {"keywordDisallowed", "The keyword has no meaning in DTDL", "Remove it"},
+    {"topLevelKeyword", "The keyword has no meaning in DTDL", "Remove it"},
+    {"disallowedVersion", "The element is of another version of DTDL than can stand here",
+     "Write both in the same version"},
+    {"partitionTooLarge", "The interface's text is longer than 1 MiB",
+     "Split it into components or bases"},
+    {"missingDtmiSeg", "The element has neither a name nor an @id", "Give it a name"},
+    {"missingDictKey", "An element that is found by its name has none", "Give it a name"},
+    {"dtmiSegProperty", "The name is not a text", "Give a text in quotation marks"},
+    {"inferredType", "The element's class, which its place says, has no such property",
+     "Remove it, or add the type that has it"},
+    {"conflictingSupplementalTypes", "Two types bring a property of the same name",
+     "Keep one of them"},
+    {"literal", "The value is of no type that can stand here",
+     "Give a text, a number, true or false"},
+    {"numeric", "The value is not one number", "Give a number"},
+    {"duration", "The value is not a duration", "Write it as ISO 8601 does: PT1H30M"},
+    {"identifier", "The value is not an identifier", "Write it as dtmi:company:Name;1"},
+    {"nonConformant", "The value does not fit the schema", "Change the value or the schema"},
+    {"langMap", "The text in languages is not well formed",
+     "Give a text, or an object of language codes and texts"},
+    {"langTag", "A tagged value stands where languages and texts are",
+     "Write it as {\"en\": \"text\"}"},
+    {"parentMissingCotype", "The element's type needs one of the object that holds it",
+     "Add that type to the object"},
+    {"sibling", "The types of the elements side by side do not fit together",
+     "Give each its own type, and all that are needed"},
+    {"notSibling", "The element that it names is of another class", "Name another one"},
+    {"disallowedType", "The element that it names has a type that excludes this",
+     "Name another one"},
+    {"noMatching", "The element that it names has no such property", "Correct the property's name"},
+    {"matchingProperty", "Only properties of supplemental types can be overridden",
+     "Correct the property's name"},
+    {"refNotString", "The value is neither an identifier nor an element",
+     "Write an identifier or an object"},
     {"missingTopLevelId", "The interface has no @id", "Give it a DTMI as \"@id\""},
     {"missingRequiredId", "An element that must be named has no @id", "Give it a DTMI as \"@id\""},
     {"invalidId", "The @id is not a valid DTMI",
      "Write it as dtmi:company:Name;1, segments of letters, digits and underscores"},
+    {"idNotString", "The @id is not a text", "Write it as dtmi:company:Name;1, in quotation marks"},
+    {"valueObject", "A value object holds what has no meaning in it",
+     "Leave only @value, and @type where it is needed"},
+    {"multipleReference", "Two elements override the same property of the same element",
+     "Remove one of them"},
     {"idTooLong", "The identifier is too long", "Shorten it"},
     {"reservedId", "The identifier begins with a reserved prefix", "Choose a prefix of your own"},
     {"undefinedReservedId", "A standard element of that name does not exist",
@@ -90,12 +159,20 @@ constexpr Advice kAdvice[] = {
     {"object", "The property has too many or too few values", "Give as many as it takes"},
 };
 
+// A value as it is shown: whole code points, and not all of a text of megabytes.
+std::string_view shortened(std::string_view value) {
+  if (value.size() <= kValueMax) return value;
+  size_t end = kValueMax;
+  while (end > 0 && (static_cast<unsigned char>(value[end]) & 0xC0) == 0x80) --end;
+  return value.substr(0, end);
+}
+
 }  // namespace
 
 std::string ParseError::text() const {
   std::string out = cause;
   if (!property.empty()) out += fmt::format(", property {}", property);
-  if (!value.empty()) out += fmt::format(", value {}", value.substr(0, 200));
+  if (!value.empty()) out += fmt::format(", value {}", value);
   if (!element.empty()) out += fmt::format(", in {}", element);
   return fmt::format("{} (line {}, column {}). {}.", out, line, column, remedy);
 }
@@ -153,20 +230,30 @@ void Workbench::complain(std::string_view validation, size_t document, size_t wh
   error.validation = fmt::format("dtmi:dtdl:parsingError:{}", validation);
   error.element = element;
   error.property = property;
-  error.value = value;
+  error.value = shortened(value);
   error.document = document;
   const Position at = position_of(documents[document], where);
   error.line = at.line;
   error.column = at.column;
   error.cause = fmt::format("The document breaks the rule {}", validation);
   error.remedy = "See docs/dtdl.md for the rule";
+  const Advice* best = nullptr;
   for (const Advice& advice : kAdvice)
-    if (validation.starts_with(advice.validation)) {
-      error.cause = advice.cause;
-      error.remedy = advice.remedy;
-      break;
-    }
+    if (validation.starts_with(advice.validation) &&
+        (!best || advice.validation.size() > best->validation.size()))
+      best = &advice;
+  if (best) {
+    error.cause = best->cause;
+    error.remedy = best->remedy;
+  }
   result.errors.push_back(std::move(error));
+}
+
+void Workbench::unresolved(const Element& element, std::string_view property, const Link& link) {
+  if (result.references.size() >= kErrorsMax) return;
+  const Position at = position_of(documents[element.document], link.offset);
+  result.references.push_back(
+      {link.id, element.id, std::string(property), element.document, at.line, at.column});
 }
 
 ParseResult parse(std::span<const std::string_view> documents, const ParseOptions& options) {

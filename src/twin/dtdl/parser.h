@@ -52,6 +52,7 @@ struct Link {
   std::string id;              ///< of an element of the model or a standard element
   bool reference = false;      ///< it names the element, else holds it
   size_t offset = 0, end = 0;  ///< where it stands in the document of the element that has it
+  bool term = false;           ///< it is written as a term: "double"
 };
 
 struct Element {
@@ -65,6 +66,7 @@ struct Element {
   size_t document = 0;  ///< as in ParseError
   size_t offset = 0;
   std::vector<std::string_view> cotypes;                          ///< DTMIs of supplemental types
+  std::vector<std::string_view> refused_cotypes;                  ///< that do not go with it
   std::vector<std::string> undefined_types;                       ///< as they are written
   std::map<std::string, std::vector<Link>, std::less<>> objects;  ///< by property name or DTMI
   std::map<std::string, std::vector<Literal>, std::less<>> literals;
@@ -84,9 +86,16 @@ struct Model {
   [[nodiscard]] std::vector<const Element*> lineage(std::string_view interface) const;
 };
 
+/// Where an identifier is referred to that nobody defines.
+struct UnresolvedReference {
+  std::string id, element, property;
+  size_t document = 0, line = 0, column = 0;  ///< as in ParseError
+};
+
 struct ParseResult {
   Model model;
   std::vector<ParseError> errors;
+  std::vector<UnresolvedReference> references;  ///< of `unresolved`, at most 500
   std::vector<std::string> unresolved;  ///< identifiers that are referred to and nowhere defined
   [[nodiscard]] bool valid() const { return errors.empty() && unresolved.empty(); }
 };

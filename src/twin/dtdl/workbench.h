@@ -27,20 +27,21 @@ struct Workbench {
   void complain(std::string_view validation, size_t document, size_t where,
                 std::string_view element, std::string_view property = {},
                 std::string_view value = {});
+  /// Notes where something stands that nobody defines.
+  void unresolved(const Element& element, std::string_view property, const Link& link);
 };
 
 /// What a term or DTMI stands for under `scope`; empty: nothing known.
 std::string_view meaning(const Scope& scope, std::string_view term);
 
-/// Reads "@context" into `scope`.
-void read_context(Workbench& bench, size_t document, const JsonNode& context, bool top,
-                  Scope& scope);
+/// Reads "@context" into `scope`; false where it is wrong, which has been noted.
+bool read_context(Workbench& bench, size_t document, const JsonNode& context, Scope& scope);
 
 /// Reads the value of a literal property into `element`.
-void read_literal(Workbench& bench, Element& element, const PropertyFact& fact,
+void read_literal(Workbench& bench, const Scope& scope, Element& element, const PropertyFact& fact,
                   const JsonNode& value);
 /// The same for a property of a supplemental type.
-void read_supplemental_literal(Workbench& bench, Element& element,
+void read_supplemental_literal(Workbench& bench, const Scope& scope, Element& element,
                                const SupplementalPropertyFact& fact, const JsonNode& value);
 
 /// Reads one document's elements into the model.
