@@ -149,8 +149,8 @@ class Run:
             peer.close()
 
     def firmware(self, name, peer):
-        package = b"firmware" * 1000
         for method in ("push", "pull"):
+            package = f"PENSTOCK-FIRMWARE 2.{len(method)}.{method}\n".encode() + b"firmware" * 1000
             self.server.post(f"/api/v1/lwm2m/clients/{name}/firmware",
                              {"package_base64": base64.b64encode(package).decode(), "method": method})
             peer.wait("package", seconds=60, bytes=len(package))
@@ -159,7 +159,9 @@ class Run:
                 job = self.server.get(f"/api/v1/lwm2m/clients/{name}/firmware")
                 return job if job["step"] in ("done", "failed") else None
             job = self.server.until("the update is over", over, 90)
-            print(f"   firmware by {method}: {job['step']}, {job['detail']}", flush=True)
+            check(job["step"] == "done", job)
+            print(f"   firmware by {method}: {job['detail']}", flush=True)
+            self.server.until("it is back", lambda: self.client(name), 60)
 
     def restart(self, name, uri, *security):
         print("-- kill -9", flush=True)
@@ -171,8 +173,10 @@ class Run:
             self.server.kill()
             self.server.start()
             check(self.client(name) is not None, "the registration is gone")
-            if security:  # its session died with the server; a device finds out by its silence, or restarts
+            if security:  # its session died with the server; a device finds out by its silence, or begins anew
                 peer.do("reconnect")
+                peer.wait("registered", seconds=90)
+                self.observed(name)
             peer.do("update")
             peer.wait("updated", code=204, seconds=90)
             self.observed(name)
