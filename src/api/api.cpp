@@ -111,6 +111,7 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options,
   add_discovery_routes(router_, services_, options_);
   add_binding_routes(router_, services_);
   add_lwm2m_routes(router_, services_, lwm2m);
+  add_opcua_routes(router_, services_);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

@@ -29,6 +29,7 @@ void add_diagnosis_routes(Router& router, const Services& services);
 void add_label_routes(Router& router, const Services& services);
 void add_discovery_routes(Router& router, const Services& services, const ApiOptions& options);
 void add_binding_routes(Router& router, const Services& services);
+void add_opcua_routes(Router& router, const Services& services);
 void add_model_routes(Router& router, const Services& services);
 void add_alarm_routes(Router& router, const Services& services);
 void add_rule_routes(Router& router, const Services& services);

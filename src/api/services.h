@@ -31,6 +31,10 @@ class RuleBook;
 class DetectorBook;
 }  // namespace penstock::interfaces
 
+namespace penstock::interop::opcua {
+class Book;
+}
+
 namespace penstock::api {
 class HistoryBook;
 class LiveHub;
@@ -58,6 +62,7 @@ struct Services {
   HistoryBook& history;
   const twin::Knocks& knocks;
   ModelRepositories& repositories;
+  interop::opcua::Book& opcua;
 };
 
 /// Where devices connect, as people are told.

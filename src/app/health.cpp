@@ -47,9 +47,12 @@ HealthCheck disk_check(FileSystem& files, const std::string& directory) {
 }  // namespace
 
 std::vector<HealthCheck> SystemHealth::health() {
-  return {journal_check(pipeline_.journal()),
-          history_check(history_.status(), pipeline_.journal().durable_offset()),
-          disk_check(files_, data_directory_)};
+  std::vector<HealthCheck> checks{
+      journal_check(pipeline_.journal()),
+      history_check(history_.status(), pipeline_.journal().durable_offset()),
+      disk_check(files_, data_directory_)};
+  for (const auto& check : more_) checks.push_back(check());
+  return checks;
 }
 
 }  // namespace penstock::app

@@ -1,7 +1,9 @@
 #pragma once
 // How the installation is: what /api/v1/health, the page's banner and doctor show.
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/io.h"
 #include "stream/history.h"
@@ -19,6 +21,8 @@ class SystemHealth final : public stream::HealthSource {
         history_(history),
         files_(files),
         data_directory_(std::move(data_directory)) {}
+  /// A further check. Before anybody asks; `check` is called on any thread.
+  void also(std::function<stream::HealthCheck()> check) { more_.push_back(std::move(check)); }
   std::vector<stream::HealthCheck> health() override;
 
  private:
@@ -26,6 +30,7 @@ class SystemHealth final : public stream::HealthSource {
   stream::HistoryStore& history_;
   FileSystem& files_;
   std::string data_directory_;
+  std::vector<std::function<stream::HealthCheck()>> more_;
 };
 
 }  // namespace penstock::app

@@ -2,6 +2,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/lwm2m.h"
+#include "app/cli/opcua.h"
 #include "app/version.h"
 
 int main(int argc, char** argv) {
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_doctor(root);
   cli::add_site(root);
+  cli::add_opcua(root);
   cli::add_device(root);
   cli::add_model(root);
   cli::add_rule(root);

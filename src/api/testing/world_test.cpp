@@ -42,8 +42,8 @@ void ApiTest::SetUp() {
 }
 
 Services ApiTest::services(Clock& other_clock) {
-  return {other_clock, metrics, *people, *twins, views, views, views, views,  views,
-          views,       views,   views,   books,  books, books, books, knocks, repositories};
+  return {other_clock, metrics, *people, *twins, views, views, views,  views,        views, views,
+          views,       views,   books,   books,  books, books, knocks, repositories, opcua};
 }
 
 void ApiTest::TearDown() {

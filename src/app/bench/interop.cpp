@@ -6,6 +6,7 @@
 
 #include "app/bench/interop_dtdl.h"
 #include "app/bench/interop_lwm2m.h"
+#include "app/bench/interop_opcua.h"
 
 namespace penstock::app {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr InteropPart kParts[] = {
     {"dtdl", "parse and check 1,000 interfaces, beside DTDLParser", bench_interop_dtdl},
     {"lwm2m", "notifications and 20,000 clients, beside libcoap's server", bench_interop_lwm2m},
+    {"opcua", "10,000 items at 1 Hz into history, beside node-opcua alone", bench_interop_opcua},
 };
 
 std::string names() {
