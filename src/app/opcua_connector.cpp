@@ -50,6 +50,11 @@ Json source_json(const Source& source) {
   return out;
 }
 
+// Of what the connector told; null where it has told nothing yet.
+bool is_online(const Json& status) {
+  return status.is_object() && status.value("state", "") == "online";
+}
+
 }  // namespace
 
 // -- who it is
@@ -154,10 +159,8 @@ Status OpcuaConnector::configure() {
   const std::string path = options_.directory + "/connector.json";
   {
     const std::lock_guard guard(file_mutex_);
-    const ::mode_t before = ::umask(0077);
-    const Status written = write_file_atomically(system_files(), path, configuration().dump());
-    ::umask(before);
-    TRY(written);
+    // The folder is 0700, so nobody reads it before it is 0600.
+    TRY(write_file_atomically(system_files(), path, configuration().dump()));
     ::chmod(path.c_str(), 0600);
   }
   send(interop::opcua::kConfiguration, "{}");
@@ -211,7 +214,7 @@ void OpcuaConnector::tend() {
   }
   forward_log();
   const Json overall = link_.overall();
-  if (overall.is_object() && overall.contains("queue")) {
+  if (overall.is_object() && overall.contains("queue") && overall["queue"].is_object()) {
     queue_bytes_.set(overall["queue"].value("bytes", 0.0));
     dropped_.set(overall["queue"].value("dropped_values", 0.0));
   }
@@ -280,9 +283,7 @@ stream::HealthCheck OpcuaConnector::health() {
   size_t silent = 0;
   const auto all = sources_.all();
   for (const SourcePtr& source : all)
-    if (source->document.value("enabled", true) &&
-        link_.status(source->id).value("state", "") != "online")
-      ++silent;
+    if (source->document.value("enabled", true) && !is_online(link_.status(source->id))) ++silent;
   if (silent > 0 && running_) {
     check.status = stream::HealthStatus::kDegraded;
     check.detail = fmt::format("{} of {} OPC UA sources are not connected", silent, all.size());
