@@ -22,6 +22,7 @@ build: setup ## build everything (PRESET=dev|release|asan|tsan)
 	@mkdir -p build
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@cmake --build --preset $(PRESET)
+	@scripts/build_connector
 
 web: setup ## build the page
 	@scripts/build_web

@@ -124,6 +124,7 @@ Api::Api(const Services& services, LiveHub* live, ApiOptions options, const Prot
   add_binding_try_routes(router_, services_, protocols);
   add_sparkplug_routes(router_, services_, protocols);
   add_lwm2m_routes(router_, services_, protocols.lwm2m);
+  add_opcua_routes(router_, services_);
   add_model_routes(router_, services_);
   add_alarm_routes(router_, services_);
   add_rule_routes(router_, services_);

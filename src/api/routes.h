@@ -35,6 +35,7 @@ void add_rebind_routes(Router& router, const Services& services);
 void add_binding_routes(Router& router, const Services& services);
 void add_bridge_routes(Router& router, const Services& services);
 void add_message_routes(Router& router, const Services& services);
+void add_opcua_routes(Router& router, const Services& services);
 void add_model_routes(Router& router, const Services& services);
 void add_alarm_routes(Router& router, const Services& services);
 void add_rule_routes(Router& router, const Services& services);

@@ -42,6 +42,9 @@ class DetectorBook;
 namespace penstock::interop::mqtt {
 class BridgeBook;
 }
+namespace penstock::interop::opcua {
+class Book;
+}
 
 namespace penstock::api {
 class HistoryBook;
@@ -76,6 +79,7 @@ struct Services {
   twin::Onboarding& onboarding;
   stream::MessageTapView& taps;
   interop::mqtt::BridgeBook& bridges;
+  interop::opcua::Book& opcua;
 };
 
 /// Where devices connect, as people are told.

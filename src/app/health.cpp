@@ -70,6 +70,7 @@ std::vector<HealthCheck> SystemHealth::health() {
       history_check(history_.status(), pipeline_.journal().durable_offset()),
       disk_check(files_, data_directory_)};
   if (auto bridges = bridges_check(bridges_)) all.push_back(*std::move(bridges));
+  for (const auto& check : more_) all.push_back(check());
   return all;
 }
 

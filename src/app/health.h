@@ -1,7 +1,9 @@
 #pragma once
 // How the installation is: what /api/v1/health, the page's banner and doctor show.
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/io.h"
 #include "interop/mqtt/bridges.h"
@@ -22,6 +24,8 @@ class SystemHealth final : public stream::HealthSource {
         bridges_(bridges),
         files_(files),
         data_directory_(std::move(data_directory)) {}
+  /// A further check. Before anybody asks; `check` is called on any thread.
+  void also(std::function<stream::HealthCheck()> check) { more_.push_back(std::move(check)); }
   std::vector<stream::HealthCheck> health() override;
 
  private:
@@ -30,6 +34,7 @@ class SystemHealth final : public stream::HealthSource {
   const interop::mqtt::BridgeBoard& bridges_;
   FileSystem& files_;
   std::string data_directory_;
+  std::vector<std::function<stream::HealthCheck()>> more_;
 };
 
 }  // namespace penstock::app

@@ -2,6 +2,7 @@
 
 #include "app/cli/cli.h"
 #include "app/cli/lwm2m.h"
+#include "app/cli/opcua.h"
 #include "app/cli/sparkplug.h"
 #include "app/version.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   cli::add_serve(root);
   cli::add_doctor(root);
   cli::add_site(root);
+  cli::add_opcua(root);
   cli::add_sparkplug(root);
   cli::add_device(root);
   cli::add_model(root);

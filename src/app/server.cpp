@@ -23,6 +23,7 @@
 #include "app/history_book.h"
 #include "app/lwm2m.h"
 #include "app/model_repositories.h"
+#include "app/opcua_connector.h"
 #include "app/sparkplug.h"
 #include "app/version.h"
 #include "app/worker_pool.h"
@@ -56,6 +57,8 @@ struct Server::Impl {
   Status listen(const std::optional<NetAddress>& wanted, bool tls, bool websocket,
                 std::optional<NetAddress>& bound);
   Status listen_all();
+  Status open_opcua(const std::vector<MqttEndpoint*>& all);
+  Status listen_opcua();
   Status start_reading();
   Status start_api();
   void on_device_change(const twin::DeviceChange& change);
@@ -89,6 +92,7 @@ struct Server::Impl {
   std::unique_ptr<stream::HistoryStore> history;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<DeviceAuthenticator> authenticator;
+  std::unique_ptr<ConnectorAuthenticator> admission;  // the authenticator of the endpoints
   std::unique_ptr<stream::Pipeline> pipeline;
   std::unique_ptr<Evaluators> evaluators;
   std::vector<std::unique_ptr<MqttEndpoint>> endpoints;
@@ -103,6 +107,10 @@ struct Server::Impl {
   std::unique_ptr<twin::Onboarding> onboarding;
   std::unique_ptr<StoredHistory> history_book;
   std::unique_ptr<ConfiguredRepositories> repositories;
+  std::unique_ptr<interop::opcua::SourceStore> opcua_sources;
+  NetAddress opcua_gateway;
+  std::unique_ptr<OpcuaConnector> opcua;
+  std::unique_ptr<OpcuaCommands> opcua_commands;
   std::unique_ptr<MqttCommands> mqtt_commands;
   std::unique_ptr<CommandRouter> commands;
   std::unique_ptr<Lwm2m> lwm2m;
@@ -218,6 +226,8 @@ Status Server::Impl::open_stream() {
 
   authenticator =
       std::make_unique<DeviceAuthenticator>(*identities, twins->default_organisation(), *workers);
+  admission = std::make_unique<ConnectorAuthenticator>(*authenticator,
+                                                       twins->default_organisation(), random);
   interop::mqtt::EndpointLimits limits;
   limits.connections_max = options.connections_max;
   interop::mqtt::BrokerLimits broker_limits;
@@ -225,7 +235,7 @@ Status Server::Impl::open_stream() {
   broker_limits.keep_alive_max_s = options.keep_alive_max_s;
   std::vector<MqttEndpoint*> all;
   for (uint32_t i = 0; i < pipeline->shards(); ++i) {
-    endpoints.push_back(std::make_unique<MqttEndpoint>(pipeline->shard(i), *authenticator, metrics,
+    endpoints.push_back(std::make_unique<MqttEndpoint>(pipeline->shard(i), *admission, metrics,
                                                        random, limits, broker_limits));
     all.push_back(endpoints.back().get());
     all.back()->attach();
@@ -238,12 +248,35 @@ Status Server::Impl::open_stream() {
   host.host_id = options.sparkplug.host_id;
   host.reorder_timeout = options.sparkplug.reorder_timeout;
   sparkplug = std::make_unique<Sparkplug>(*pipeline, all, *twins, random, metrics, host);
+  TRY(open_opcua(all));
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });
   evaluators->apply();
   TRY_ASSIGN(recovery, pipeline->recover());
   if (recovery.records > 0)
     log_info("server", "recovered {} records in {} ms", recovery.records, recovery.took_us / 1000);
+  return {};
+}
+
+Status Server::Impl::open_opcua(const std::vector<MqttEndpoint*>& all) {
+  TRY_ASSIGN(opcua_sources, interop::opcua::SourceStore::open(*registry, clock));
+  OpcuaConnectorOptions connector;
+  connector.directory = options.data_directory + "/opcua";
+  connector.script = options.opcua_connector;
+  opcua = std::make_unique<OpcuaConnector>(connector, *opcua_sources, *pipeline, all, *admission,
+                                           random, metrics);
+  opcua->attach_handlers([](const interop::opcua::SourcePtr&, const Json&) {});
+  return {};
+}
+
+// The connector's own listener: loopback, whatever the others are, and never anonymous.
+Status Server::Impl::listen_opcua() {
+  ListenerOptions listener;
+  listener.address = {"127.0.0.1", 0};
+  for (const auto& endpoint : endpoints) {
+    TRY_ASSIGN(listener.address, endpoint->listen(listener));
+  }
+  opcua_gateway = listener.address;
   return {};
 }
 
@@ -273,7 +306,7 @@ Status Server::Impl::listen_all() {
   TRY(listen(options.mqtts, true, false, addresses.mqtts));
   TRY(listen(options.ws, false, true, addresses.ws));
   TRY(listen(options.wss, true, true, addresses.wss));
-  return {};
+  return listen_opcua();
 }
 
 Status Server::Impl::start_reading() {
@@ -308,8 +341,12 @@ Status Server::Impl::start_reading() {
     addresses.coap_tcp = lwm2m->addresses().coap_tcp;
     addresses.coaps_tcp = lwm2m->addresses().coaps_tcp;
   }
+  opcua_commands = std::make_unique<OpcuaCommands>(*opcua, *opcua_sources, *twins, random);
+  commands->add("opcua", *opcua_commands);
+  TRY(opcua->start(opcua_gateway));
   health = std::make_unique<SystemHealth>(*pipeline, *history, bridge_links->board(), files,
                                           options.data_directory);
+  health->also([this] { return opcua->health(); });
   return {};
 }
 
@@ -367,7 +404,8 @@ Status Server::Impl::start_api() {
                                .rebinds = *rebinder,
                                .onboarding = *onboarding,
                                .taps = bound_topics->tap(),
-                               .bridges = *bridges};
+                               .bridges = *bridges,
+                               .opcua = *opcua};
   server.protocols = {
       sparkplug.get(), {{"sparkplug", read_sparkplug}}, lwm2m ? &lwm2m->server() : nullptr};
   TRY_ASSIGN(api, api::ApiServer::start(services, *journal, server));
@@ -443,6 +481,7 @@ void Server::Impl::stop() {
   if (ingest) ingest->stop();
   if (rebinder) rebinder->stop();
   if (history_writer) sparkplug->say_offline();  // the shards run
+  if (opcua) opcua->stop();
   if (pipeline) pipeline->stop();
   if (alarms) alarms->stop();
   api.reset();

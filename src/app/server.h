@@ -24,6 +24,7 @@ struct ServerOptions {
   bool open_metrics = false;     ///< /metrics without a token from anywhere
   uint32_t shards = 0;           ///< 0: one a core
   std::string web_directory = "web/dist";
+  std::string opcua_connector = "connectors/opcua/dist/connector.js";
   uint64_t history_memory_bytes = 512ULL << 20;
   Duration keep_samples, keep_rollups;  ///< how long history keeps them; 0: for ever
   bool parquet_days = false;  ///< each whole UTC day as a file in history/parquet, an hour after it

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/testing/books.h"
 #include "api/testing/contract.h"
+#include "api/testing/opcua_book.h"
 #include "api/testing/repositories.h"
 #include "api/testing/views.h"
 #include "base/json.h"
@@ -89,6 +90,7 @@ class ApiTest : public ::testing::Test {
   twin::Knocks knocks;
   MemoryRepositories repositories;
   stream::ReportReaders readers;
+  MemoryOpcua opcua;
   std::unique_ptr<store::Registry> registry;
   std::unique_ptr<access::AccessControl> people;
   std::unique_ptr<twin::TwinRegistry> twins;

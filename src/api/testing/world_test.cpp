@@ -88,7 +88,8 @@ Services ApiTest::services(Clock& other_clock) {
           .rebinds = views,
           .onboarding = *onboarding,
           .taps = views,
-          .bridges = *bridges};
+          .bridges = *bridges,
+          .opcua = opcua};
 }
 
 void ApiTest::TearDown() {

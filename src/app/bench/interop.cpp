@@ -6,6 +6,7 @@
 
 #include "app/bench/interop_dtdl.h"
 #include "app/bench/interop_lwm2m.h"
+#include "app/bench/interop_opcua.h"
 #include "app/bench/interop_sparkplug.h"
 
 namespace penstock::app {
@@ -15,6 +16,7 @@ namespace {
 constexpr InteropPart kParts[] = {
     {"dtdl", "parse and check 1,000 interfaces, beside DTDLParser", bench_interop_dtdl},
     {"lwm2m", "notifications and 20,000 clients, beside libcoap's server", bench_interop_lwm2m},
+    {"opcua", "10,000 items at 1 Hz into history, beside node-opcua alone", bench_interop_opcua},
     {"sparkplug", "read Sparkplug payloads, beside sparkplug-payload", bench_interop_sparkplug},
 };
 

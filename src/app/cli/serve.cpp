@@ -151,6 +151,10 @@ void add_serve(CLI::App& root) {
       ->capture_default_str();
   command->add_option("--web", o->server.web_directory, "Folder of the built page")
       ->capture_default_str();
+  command
+      ->add_option("--opcua-connector", o->server.opcua_connector,
+                   "The built OPC UA connector; started when there is an OPC UA source")
+      ->capture_default_str();
   command->add_option("--packet-bytes-max", o->server.packet_bytes_max, "Largest MQTT packet")
       ->capture_default_str();
   command
