@@ -67,6 +67,8 @@ class Site:
     element_names = ELEMENTS
     tolerance = 1e-9  # of a value, where the wire has fewer digits
 
+    standing = {}  # values that the device has before its first sample, and that a server may read
+
     def __init__(self, run):
         self.run, self.process, self.until = run, None, None
         self.acknowledged, self.lock, self.kills = set(), threading.Lock(), 0
@@ -332,6 +334,7 @@ class Lwm2m(Site):
     needs = "/lwm2m/clients"
     protocol = "LwM2M, DTLS-PSK"
     listener = "coaps"
+    standing = {"dischargePressure": 7.1, "oilTemperature": 21.5}  # tests/lwm2m/objects.cpp
     binding = {"name": "lwm2m-compressor", "protocol": "lwm2m", "model": MODEL,
                "elements": [{"element": "dischargePressure", "from": "/3323/0/5700", "unit": "bar"},
                             {"element": "oilTemperature", "from": "/3303/0/5700"}]}

@@ -343,7 +343,7 @@ class Lwm2m(unittest.TestCase):
 
     def test_a_sleeper_is_asked_when_it_wakes(self):
         self.device("sleep-1")
-        peer = self.registered("coap", "sleep-1", "--queue")
+        peer = self.registered("coap", "sleep-1", "--queue", "--lifetime", "600")
         self.assertTrue(self.client("sleep-1")["queue"])
         peer.do("sleep")
         peer.until("sleep")
