@@ -1,5 +1,5 @@
-// penstock simulate: a fleet of compressors at three sites, each a real MQTT client, in a process
-// of its own. One of them develops a fault while you watch.
+// penstock simulate: a fleet of compressors at four sites, each a real MQTT client, in a process of
+// its own; those of the fourth are of another make. One develops a fault while you watch.
 
 #include <algorithm>
 #include <array>
@@ -34,17 +34,27 @@ struct Site {
   const char* id;
   const char* name;
   const char* time_zone;
+  bool acme = false;  ///< its machines are of another make, which has topics and units of its own
 };
-constexpr std::array<Site, 3> kSites{{{"north", "North plant, Hamburg", "Europe/Berlin"},
+constexpr std::array<Site, 4> kSites{{{"north", "North plant, Hamburg", "Europe/Berlin"},
                                       {"south", "South plant, Pune", "Asia/Kolkata"},
-                                      {"coast", "Coast plant, Halifax", "America/Halifax"}}};
+                                      {"coast", "Coast plant, Halifax", "America/Halifax"},
+                                      {"harbour", "Harbour works, Osaka", "Asia/Tokyo", true}}};
+constexpr int kAcmePerSite = 2;
 constexpr const char* kModel = "dtmi:penstock:ScrewCompressor;1";
+constexpr const char* kAcmeBinding = "bindings/acme-screw.json";
 
 struct Machine {
   std::string id;
+  bool acme;
   sim::Compressor compressor;
   DevicePublisher publisher;
 };
+
+std::string topic_of(const Machine& machine) {
+  return machine.acme ? "acme/harbour/" + machine.id + "/state"
+                      : "devices/" + machine.id + "/telemetry";
+}
 
 std::string values_json(const sim::CompressorReadings& r) {
   return fmt::format(
@@ -56,7 +66,22 @@ std::string values_json(const sim::CompressorReadings& r) {
       r.flow_m3_min, r.power_active_kw, r.load_state, r.run_hours);
 }
 
-std::string message_json(Timestamp time, const sim::CompressorReadings& readings) {
+// What the other make sends: packages/compressor-health/bindings/acme-screw.json reads it.
+std::string acme_json(Timestamp time, const sim::CompressorReadings& r) {
+  const auto fahrenheit = [](double celsius) { return celsius * 1.8 + 32; };
+  return fmt::format(
+      R"({{"t":{},"air":{{"mbar":{:.0f},"m3h":{:.0f},"out_f":{:.1f},"in_f":{:.1f}}},"oil_f":{:.1f},)"
+      R"("motor":{{"a":{:.1f},"rpm":{:.0f},"um_s":{:.0f},"w":{:.0f}}},"state":{},"min":{:.0f}}})",
+      time.us / 1000, r.discharge_pressure_bar * 1000, r.flow_m3_min * 60,
+      fahrenheit(r.discharge_temperature_c), fahrenheit(r.ambient_temperature_c),
+      fahrenheit(r.oil_temperature_c), r.motor_current_a, r.motor_speed_rpm,
+      r.vibration_velocity_mm_s * 1000, r.power_active_kw * 1000, r.load_state ? 2 : 1,
+      r.run_hours * 60);
+}
+
+std::string message_json(const Machine& machine, Timestamp time,
+                         const sim::CompressorReadings& readings) {
+  if (machine.acme) return acme_json(time, readings);
   return fmt::format(R"({{"ts":{},"values":{}}})", time.us / 1000, values_json(readings));
 }
 
@@ -106,6 +131,15 @@ Status install_rules(HttpClient& http, const std::string& packages) {
   return {};
 }
 
+// The one thing that the other make needs: a binding.
+Status install_binding(HttpClient& http, const std::string& packages) {
+  TRY_ASSIGN(const std::string text,
+             read_file(system_files(), packages + "/compressor-health/" + kAcmeBinding));
+  TRY_ASSIGN(const Json document, parse_json(text));
+  return ensure(http, "/api/v1/bindings", document.at("name"),
+                {{"document", document}, {"activate", true}});
+}
+
 // Device and credentials; a device that is already there gets new ones, since the old are not
 // stored in the clear.
 Result<std::string> install_device(HttpClient& http, const std::string& id, const std::string& name,
@@ -116,10 +150,9 @@ Result<std::string> install_device(HttpClient& http, const std::string& id, cons
     TRY_ASSIGN(made,
                http.post("/api/v1/devices/" + url_encode(id) + "/credentials", Json::object()));
   } else {
-    TRY_ASSIGN(
-        made,
-        http.post("/api/v1/devices",
-                  {{"id", id}, {"site", site.id}, {"model", kModel}, {"display_name", name}}));
+    Json draft{{"id", id}, {"site", site.id}, {"model", kModel}, {"display_name", name}};
+    if (site.acme) draft["binding"] = "acme-screw";
+    TRY_ASSIGN(made, http.post("/api/v1/devices", draft));
   }
   const Json& credentials = made.contains("credentials") ? made.at("credentials") : made;
   return credentials.at("token").get<std::string>();
@@ -150,9 +183,9 @@ Status send_history(std::deque<Machine>& machines, Duration span, Timestamp unti
     int count = 0;
     while (machine.compressor.now() < until && !interrupted()) {
       const auto readings = machine.compressor.advance(Duration::seconds(1));
-      array += (count == 0 ? "[" : ",") + message_json(machine.compressor.now(), readings);
+      array += (count == 0 ? "[" : ",") + message_json(machine, machine.compressor.now(), readings);
       if (++count < kPerMessage && machine.compressor.now() < until) continue;
-      TRY(machine.publisher.publish("devices/" + machine.id + "/telemetry", array + "]"));
+      TRY(machine.publisher.publish(topic_of(machine), array + "]"));
       done += static_cast<uint64_t>(count);
       progress.at(done);
       array.clear();
@@ -180,13 +213,16 @@ Status run(const SimulateOptions& o) {
   TRY_ASSIGN(HttpClient http, o.server.connect());
   TRY(install_models(http, o.packages));
   TRY(install_rules(http, o.packages));
+  TRY(install_binding(http, o.packages));
 
   Timestamp start = system_clock().now();
   std::deque<Machine> machines;
   for (const Site& site : kSites) {
     TRY(ensure(http, "/api/v1/sites", site.id,
                {{"name", site.id}, {"display_name", site.name}, {"time_zone", site.time_zone}}));
-    for (int k = 1; k <= o.compressors_per_site; ++k) {
+    const int count =
+        site.acme ? std::min(kAcmePerSite, o.compressors_per_site) : o.compressors_per_site;
+    for (int k = 1; k <= count; ++k) {
       const std::string id = fmt::format("{}-compressor-{}", site.id, k);
       TRY_ASSIGN(const std::string token,
                  install_device(http, id, fmt::format("Compressor {}", k), site));
@@ -197,7 +233,8 @@ Status run(const SimulateOptions& o) {
       parameters.rated_power_kw = k % 2 ? 75 : 90;
       parameters.rated_flow_m3_min = k % 2 ? 13.5 : 16.2;
       machines.push_back(
-          {id, sim::Compressor(parameters, std::hash<std::string>{}(id), start - history),
+          {id, site.acme,
+           sim::Compressor(parameters, std::hash<std::string>{}(id), start - history),
            std::move(publisher)});
     }
   }
@@ -222,8 +259,8 @@ Status run(const SimulateOptions& o) {
     wait_until(began_us + static_cast<int64_t>(static_cast<double>(second) * 1e6 / o.speed));
     for (Machine& machine : machines) {
       const auto readings = machine.compressor.advance(Duration::seconds(1));
-      TRY(machine.publisher.publish("devices/" + machine.id + "/telemetry",
-                                    message_json(machine.compressor.now(), readings)));
+      TRY(machine.publisher.publish(topic_of(machine),
+                                    message_json(machine, machine.compressor.now(), readings)));
     }
   }
   uint64_t refused = 0;
@@ -248,7 +285,8 @@ void add_simulate(CLI::App& root) {
   command->add_option("--packages", o->packages, "Folder of the solution packages")
       ->capture_default_str();
   command
-      ->add_option("--per-site", o->compressors_per_site, "Compressors at each of the three sites")
+      ->add_option("--per-site", o->compressors_per_site,
+                   "Compressors at each of three sites; two at the fourth")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--history", o->history, "How far back to send data first, such as 2h")
