@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -172,7 +173,7 @@ void OpcuaConnector::send(std::string_view topic, std::string payload) {
   const uint32_t home = interop::mqtt::home_shard(kClientId, pipeline_.shards());
   pipeline_.shard(home).post(
       [endpoint = endpoints_[home], to = std::string(topic), text = std::move(payload)] {
-        endpoint->publish(to, as_bytes(text), 0, [](bool) {});
+        endpoint->publish(to, as_bytes(text), 0, false, [](bool) {});
       });
 }
 
