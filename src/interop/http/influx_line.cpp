@@ -25,6 +25,7 @@ class Line {
       Row row;
       row.number = number_;
       row.device = device_.empty() ? host_ : device_;
+      row.device_is_guess = device_.empty();
       row.first = static_cast<uint32_t>(before);
       row.count = static_cast<uint32_t>(out_.values.size() - before);
       for (size_t i = before; i < out_.values.size(); ++i) out_.values[i].source_time = time_;

@@ -14,10 +14,10 @@ struct LineOptions {
   std::string_view device_tag = "device";
 };
 
-/// One row a line. Its device is the tag `device_tag`, else the tag `host`, else empty. An address
-/// is "measurement.field", and where further tags tell series apart "measurement.field[cpu=cpu0]";
-/// without such tags the field alone is offered as the shorter one. A line that is wrong is
-/// refused, its neighbours stay. Times become µs.
+/// One row a line. Its device is the tag `device_tag`, else the tag `host` (a guess), else empty.
+/// An address is "measurement.field", and where further tags tell series apart
+/// "measurement.field[cpu=cpu0]"; without such tags the field alone is offered as the shorter one.
+/// A line that is wrong is refused, its neighbours stay. Times become µs.
 void parse_influx_lines(std::string_view body, const LineOptions& options, const RowLimits& limits,
                         Rows& out);
 

@@ -142,6 +142,15 @@ Result<std::string> Ingest::device_of(const IngestRequest& request,
               device);
 }
 
+// An agent tells its host whether asked or not: of a device that speaks for itself only, and where
+// the request's address names the device, that is no other device.
+std::string_view Ingest::device_written(const IngestRequest& request, const Row& row) {
+  const twin::DeviceIdentity& who = request.sender;
+  const bool only_itself = !who.device.empty() && !who.may_provision && who.publish_filters.empty();
+  return row.device_is_guess && (only_itself || !request.device.empty()) ? std::string_view()
+                                                                         : row.device;
+}
+
 void Ingest::shorten(const twin::DeviceConfig& device, const Row& row, Rows& rows) const {
   for (uint32_t i = row.first; i < row.first + row.count; ++i) {
     const std::string_view shorter = rows.shorter[i];
@@ -163,14 +172,15 @@ Result<std::vector<Intake>> Ingest::intakes_of(const IngestRequest& request, Row
   std::string last_device;
   twin::DevicePtr record;
   for (const Row& row : rows.rows) {
-    if (last_device.empty() || row.device != last_written) {
-      auto device = device_of(request, row.device);
-      if (!device && row.device.empty()) return fail(device.error());  // so is every such row
+    const std::string_view written = device_written(request, row);
+    if (last_device.empty() || written != last_written) {
+      auto device = device_of(request, written);
+      if (!device && written.empty()) return fail(device.error());  // so is every such row
       if (!device) {
         rows.refuse(row.number, device.error().text(), options_.rows);
         continue;
       }
-      last_written = row.device;
+      last_written = written;
       last_device = std::move(*device);
       record = twins_.device(last_device);
       if (record && record->organisation != organisation) record = nullptr;

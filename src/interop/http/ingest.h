@@ -79,6 +79,7 @@ class Ingest {
   /// The rows as intakes; what cannot be sent on is refused in `rows`.
   Result<std::vector<stream::Intake>> intakes_of(const IngestRequest& request, Rows& rows,
                                                  std::vector<uint32_t>& numbers) const;
+  static std::string_view device_written(const IngestRequest& request, const Row& row);
   Result<std::string> device_of(const IngestRequest& request, std::string_view written) const;
   void shorten(const twin::DeviceConfig& device, const Row& row, Rows& rows) const;
   Status charge(const std::string& sender, size_t rows);

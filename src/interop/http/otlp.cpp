@@ -43,6 +43,7 @@ class Points {
     Row row;
     row.number = number_;
     row.device = device_;
+    row.device_is_guess = rank_ > 0;
     row.first = static_cast<uint32_t>(out_.values.size());
     row.count = 1;
     value.address = out_.keep(address_with(std::string(metric), std::move(tags)));

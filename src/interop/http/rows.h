@@ -26,6 +26,9 @@ struct Row {
   std::string_view device;  ///< as written; empty: whoever sends it
   uint32_t first = 0, count = 0;
   std::string_view payload;  ///< telemetry JSON; empty: the values
+  /// `device` is taken from what tells where an agent runs (the tag host, service.name), which its
+  /// writer need not have meant as a device.
+  bool device_is_guess = false;
 };
 
 struct RowError {
