@@ -33,6 +33,12 @@ BridgeLinks::BridgeLinks(interop::mqtt::BridgeStore& store, const twin::TwinRegi
   store_.set_status([this](std::string_view name) { return board_.of(name); });
 }
 
+std::vector<interop::mqtt::MessageSender*> BridgeLinks::senders() const {
+  std::vector<interop::mqtt::MessageSender*> all;
+  for (const auto& bridges : bridges_) all.push_back(bridges.get());
+  return all;
+}
+
 void BridgeLinks::start() {
   store_.subscribe(
       [this](const std::string& name, const BridgeRecord* now, const BridgeSecrets& secrets) {

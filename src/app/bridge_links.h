@@ -23,8 +23,8 @@ class BridgeLinks {
 
   /// Once shards run: the bridges connect, and follow every change of the store from then on.
   void start();
-  /// How protocols publish on a shard, through our own broker or a bridge.
-  interop::mqtt::MessageSender& sender(uint32_t shard) { return *bridges_[shard]; }
+  /// How protocols publish through our own broker or a bridge; one a shard, in their order.
+  [[nodiscard]] std::vector<interop::mqtt::MessageSender*> senders() const;
   [[nodiscard]] const interop::mqtt::BridgeBoard& board() const { return board_; }
 
  private:

@@ -248,6 +248,7 @@ Status Server::Impl::open_stream() {
   host.host_id = options.sparkplug.host_id;
   host.reorder_timeout = options.sparkplug.reorder_timeout;
   sparkplug = std::make_unique<Sparkplug>(*pipeline, all, *twins, random, metrics, host);
+  sparkplug->set_bridges(bridge_links->senders());
   TRY(open_opcua(all));
 
   twins->subscribe([this](const twin::DeviceChange& change) { on_device_change(change); });

@@ -13,7 +13,6 @@
 
 namespace penstock::app {
 
-using interop::mqtt::MessageHandler;
 using interop::mqtt::MessageSender;
 using interop::mqtt::MqttEndpoint;
 using interop::sparkplug::Host;
@@ -66,12 +65,6 @@ Sparkplug::~Sparkplug() = default;
 void Sparkplug::set_bridges(const std::vector<MessageSender*>& bridges) {
   for (size_t i = 0; i < senders_.size() && i < bridges.size(); ++i)
     senders_[i]->set_bridge(bridges[i]);
-}
-
-std::vector<MessageHandler*> Sparkplug::handlers() const {
-  std::vector<MessageHandler*> out;
-  for (const auto& host : hosts_) out.push_back(host.get());
-  return out;
 }
 
 void Sparkplug::say_online() {

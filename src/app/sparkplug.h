@@ -31,12 +31,10 @@ class Sparkplug final : public stream::EdgeNodes, public stream::CommandSender {
 
   /// For what has another link than our own broker; one a shard. Before the shards start.
   void set_bridges(const std::vector<interop::mqtt::MessageSender*>& bridges);
-  /// Each shard's host, for bridges to hand messages to.
-  [[nodiscard]] std::vector<interop::mqtt::MessageHandler*> handlers() const;
 
   /// STATE online, with the shards' first turn.
   void say_online();
-  /// STATE offline; waits until it is on its way, a second at most.
+  /// STATE offline, on the brokers of bridges too; waits until it is on its way, a second at most.
   void say_offline();
 
   // -- stream::EdgeNodes
