@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -101,7 +102,13 @@ def pick(server):
     made = server.post("/api/v1/opcua/sources/plant/assets", {
         "name": "tank", "site": "north", "elements": elements, "commands": [{"name": "add"}],
         "assets": [{"name": "Tank 1", "root": NS + "Plant", "nodes": nodes, "commands": {"add": {"object": NS + "Plant", "method": NS + "Plant.Add"}}}]})
-    return made["devices"][0]
+    return twin_of(server, made["devices"][0])
+
+
+def twin_of(server, device):
+    """The slug of its twin. The device's name may have an escape of its own: plant:Tank%201."""
+    twin = server.get(f"/api/v1/devices/{urllib.parse.quote(device, safe=':')}")["twin"]
+    return twin["name"] if isinstance(twin, dict) else twin
 
 
 def live(server, twin):
