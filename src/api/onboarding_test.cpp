@@ -67,7 +67,7 @@ TEST_F(OnboardingTest, ACsvIsImportedWholeOrNotAtAll) {
   EXPECT_EQ(wrong.body["imported"], 0);
   EXPECT_EQ(wrong.body["errors"].size(), 5u) << wrong.body;
   EXPECT_EQ(get("/devices/c-2").status, 404);
-  const Json good{{"csv", "name;site;model;label.hall\nc-2;north;" + model + ";\"A;1\"\n"}};
+  const Json good{{"csv", "name;site;model;label.hall\nc-2;north;\"" + model + "\";\"A;1\"\n"}};
   Json dry = good;
   dry["dry_run"] = true;
   EXPECT_EQ(post("/devices/import", dry).body["imported"], 0);

@@ -220,8 +220,7 @@ void Shard::submit() {
   const bool nobody_waits =
       group_->acks.empty() && group_->callbacks.empty() && group_->foreign == 0;
   if (batch_->empty() && nobody_waits) return;
-  if (in_flight_.size() >= kInFlightMax)
-    return;  // this turn's records join the next batch: group commit
+  if (unsettled_ >= kInFlightMax) return;  // this turn's records join the next batch: group commit
   Group* group = group_.get();
   in_flight_.push_back(std::move(group_));
   group_ = take_group();
@@ -232,11 +231,15 @@ void Shard::submit() {
   auto next = journal_.make_batch();
   group->bytes = batch_->bytes().size();
   in_flight_bytes_ += group->bytes;
+  ++unsettled_;
   // Captures one pointer: std::function keeps it without allocating.
   journal_.submit(std::exchange(batch_, std::move(next)),
                   [group](const Status& status, JournalOffset, JournalOffset) {
                     if (!status) group->ok = false;
-                    group->shard->post([group] { group->shard->settled(*group); });
+                    group->shard->post([group] {
+                      --group->shard->unsettled_;
+                      group->shard->settled(*group);
+                    });
                   });
 }
 

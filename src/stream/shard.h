@@ -305,6 +305,9 @@ class Shard {
   std::shared_ptr<Ticket> ticket_;  // of the work that runs now, where another shard handed it over
   std::deque<std::unique_ptr<Group>> in_flight_;
   size_t in_flight_bytes_ = 0;
+  // Batches that the journal has. Groups that only wait for other shards do not count: those may
+  // wait for a batch of ours that is still to be submitted.
+  size_t unsettled_ = 0;
   std::vector<std::unique_ptr<Group>> spare_groups_;
 
   struct Counts {

@@ -51,7 +51,7 @@ TEST(InfluxLineTest, AWrongLineIsNamedAndItsNeighboursStay) {
   Rows rows;
   parse_influx_lines("a x=1\nb\nc x=1.2.3\nd,t x=1\ne x=\"open\nf x=1 yesterday\ng x=1i 5\n",
                      {.precision_ns = 1'000'000'000}, {}, rows);
-  EXPECT_EQ(shown(rows), (Lines{": a.x=1.0 @0", ": g.x=1 @5000000"}));
+  EXPECT_EQ(shown(rows), (Lines{": a.x=1 @0", ": g.x=1 @5000000"}));
   ASSERT_EQ(rows.errors.size(), 5u);
   EXPECT_EQ(rows.errors[0].number, 2u);
   EXPECT_EQ(rows.errors[0].text, "b");

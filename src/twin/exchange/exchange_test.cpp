@@ -247,11 +247,12 @@ TEST(Wot, AThingOfAnotherMakeBecomesAnInterfaceAndTheRestIsListed) {
   EXPECT_EQ(content("energyTotal").schema.primitive, "long");
   EXPECT_EQ(content("fade").request->schema.children.size(), 2u);
   EXPECT_EQ(content("overheated").unit, "degreeCelsius");
-  for (const char* at : {"id", "forms", "security", "properties.colour-temperature",
-                         "properties.colour-temperature.exclusiveMaximum", "properties.power.@type",
-                         "properties.serial.maxLength", "properties.energyTotal.unit",
-                         "properties.untyped", "actions.toggle.safe", "actions.fade.input.required",
-                         "events.gone", "events.overheated", "links[0]"})
+  for (const char* at :
+       {"id", "forms", "security", "properties.colour-temperature",
+        "properties.colour-temperature.exclusiveMaximum", "properties.power.@type",
+        "properties.serial.maxLength", "properties.energyTotal.unit",
+        "properties.energyTotal.maximum", "properties.untyped", "actions.toggle.safe",
+        "actions.fade.input.required", "events.gone", "events.overheated", "links[0]"})
     EXPECT_TRUE(has_note(read->notes, at)) << at << " is not among\n" << told(read->notes);
   const std::string text = read->documents().dump();
   const auto parsed = dtdl::parse(std::vector<std::string_view>{text});

@@ -259,9 +259,11 @@ constexpr NumberRange kWhole[] = {
     {"short", -32768, 32767},
     {"unsignedShort", 0, 65535},
     {"integer", -2147483648.0, 2147483647.0},
-    {"unsignedInteger", 0, 4294967295.0},
-    {"long", -9e15, 9e15},  // what a double tells apart
-    {"unsignedLong", 0, 9e15},
+    // DTDLParser reads a limit as an integer of 32 bits, whatever the schema holds: beyond them it
+    // refuses the interface, and so do we.
+    {"unsignedInteger", 0, 2147483647.0},
+    {"long", -2147483648.0, 2147483647.0},
+    {"unsignedLong", 0, 2147483647.0},
 };
 
 void settle_limit(std::optional<double>& limit, const NumberRange& range, bool upper, Notes& notes,
@@ -272,7 +274,7 @@ void settle_limit(std::optional<double>& limit, const NumberRange& range, bool u
     notes.add(at, fmt::format("The limit {} of a whole number is taken as {}", *limit, whole));
   limit = whole;
   if (whole >= range.least && whole <= range.most) return;
-  notes.add(at, fmt::format("The limit {} is beyond what {} can hold and is left out", whole,
+  notes.add(at, fmt::format("The limit {} is beyond what DTDL takes for {} and is left out", whole,
                             range.schema));
   limit.reset();
 }
