@@ -102,8 +102,10 @@ TEST_F(ApiTest, NoRouteFallsOverNonsense) {
                            {"authorization", "Bearer " + admin},
                            {"content-type", "application/json"}};
         request.body = body;
-        EXPECT_LT(send(request).status, 500)
-            << name(operation.method) << " " << operation.path << query << " " << body;
+        const int status = send(request).status;
+        // 503 is said on purpose, by protocols that are not switched on here.
+        EXPECT_TRUE(status < 500 || status == 503) << status << " " << name(operation.method) << " "
+                                                   << operation.path << query << " " << body;
       }
   }
 }
