@@ -10,6 +10,7 @@ import subprocess
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 from samples import ELEMENTS, time_ms
 
@@ -397,7 +398,8 @@ class NodeOpcua(Site):
             "elements": [{"address": node, "element": element, "data_type": "Double"} for element, node in nodes.items()],
             "assets": [{"name": "Compressor 1", "root": self.namespace,
                         "nodes": [{"address": node, "node": node} for node in nodes.values()]}]})
-        self.device = self.twin = made["devices"][0]
+        self.device = made["devices"][0]
+        self.twin = server.get(f"/api/v1/devices/{quote(self.device, safe=':')}")["twin"]
 
     def state(self):
         return (self.run.server.get("/api/v1/opcua/sources/works")["status"] or {}).get("state")

@@ -83,7 +83,8 @@ def main():
                "opcua_connector_memory_growth_mb": round(steady["memory_growth_mb"], 1)}
         # Each value of the counters between the first and the last seen must be in history.
         server.wait_for_history()
-        rows = server.call("POST", "/api/v1/query", {"series": [{"twin": "plant:part0", "element": f"c{i}"} for i in range(0, 1000, 50)],
+        twin = e2e.twin_of(server, "plant:part0")
+        rows = server.call("POST", "/api/v1/query", {"series": [{"twin": twin, "element": f"c{i}"} for i in range(0, 1000, 50)],
                                                      "from": "-2h", "format": "csv", "limit": 10_000_000}, raw=True).decode()
         counts = {}
         for row in csv.DictReader(io.StringIO(rows)):

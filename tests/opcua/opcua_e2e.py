@@ -107,8 +107,7 @@ def pick(server):
 
 def twin_of(server, device):
     """The slug of its twin. The device's name may have an escape of its own: plant:Tank%201."""
-    twin = server.get(f"/api/v1/devices/{urllib.parse.quote(device, safe=':')}")["twin"]
-    return twin["name"] if isinstance(twin, dict) else twin
+    return server.get(f"/api/v1/devices/{urllib.parse.quote(device, safe=':')}")["twin"]
 
 
 def live(server, twin):
