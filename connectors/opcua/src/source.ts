@@ -7,7 +7,7 @@
 
 import {
   AttributeIds, type ClientMonitoredItemBase, ClientMonitoredItemGroup, type ClientSession, ClientSubscription, coerceNodeId, DataChangeFilter,
-  DataChangeTrigger, type DataValue, DeadbandType, MessageSecurityMode, type NodeId, type NotificationMessage, OPCUAClient, readNamespaceArray,
+  DataChangeNotification, DataChangeTrigger, type DataValue, DeadbandType, MessageSecurityMode, type NodeId, type NotificationMessage, OPCUAClient, readNamespaceArray,
   readOperationLimits, SecurityPolicy, StatusCodes, TimestampsToReturn, type UserIdentityInfo, UserTokenType,
 } from "node-opcua-client";
 
@@ -69,6 +69,9 @@ export class Source {
   private stopping = false;
   /** The gap behind us is not in the queue yet, so nothing after it counts as seen. */
   private filling = false;
+  /** The connection broke, and it is not known yet whether the same subscription goes on: a new one of node-opcua's own
+   * has not what came in between, so nothing counts as seen. */
+  private mending = false;
   /** When the gateway was told that values are uncertain, or may have been; 0: they are not. */
   private lostAt = 0;
   private wake: (() => void) | null = null;
@@ -180,6 +183,7 @@ export class Source {
   /** One session, from connecting to its end. Gives why it ended; throws why it never was. */
   private async once(): Promise<string> {
     const { configuration } = this;
+    this.mending = false;
     const client = (this.client = Source.client(configuration, this.host.trust, 5));
     const ended = new Promise<string>((done) => (this.end = done));
     client.on("close", () => this.end?.("the connection was closed"));
@@ -257,15 +261,22 @@ export class Source {
     // Per message, so that what is told as seen has been handed on: see received().
     subscription.on("received_notifications", (message: NotificationMessage) => this.received(message));
     subscription.on("terminated", () => this.end?.("the server ended the subscription"));
-    subscription.on("subscriptionId_changed", () => this.end?.("the server was restarted"));
+    subscription.on("subscriptionId_changed", () => this.restarted());
     subscription.on("error", () => undefined);
     return subscription;
   }
 
+  /** Stays mending until the next session. */
+  private restarted(): void {
+    this.mending = true;
+    this.spaces = null;
+    this.end?.("the server was restarted");
+  }
+
   private received(message: NotificationMessage): void {
-    const time = message.publishTime?.getTime();
+    const time = publishedAt(message, Date.now() + this.clockOffsetMs);
     // An item's value may have waited for a publishing interval or two.
-    if (time && !this.filling) this.host.setSeen(this.configuration.id, time - 2 * this.configuration.publishing_ms - 1000);
+    if (time > 0 && !this.filling && !this.mending) this.host.setSeen(this.configuration.id, time - 2 * this.configuration.publishing_ms - 1000);
   }
 
   private async monitor(subscription: ClientSubscription, items: Item[], withFilter = true): Promise<void> {
@@ -313,10 +324,15 @@ export class Source {
   /** A session that node-opcua mended is only the same one where namespaces and session are. */
   private watchReconnects(client: OPCUAClient, session: ClientSession, uris: string[]): void {
     const id = session.sessionId.toString();
+    client.on("start_reconnection", () => (this.mending = true));
     client.on("after_reconnection", () => {
-      if (session.sessionId.toString() !== id) return this.end?.("the server was restarted");
+      if (session.sessionId.toString() !== id) return this.restarted();
       readNamespaceArray(session).then(
-        (now) => (this.spaces!.same(now) ? undefined : this.end?.("the server's namespaces changed")),
+        (now) => {
+          if (!this.spaces) return;  // restarted() ended it already
+          if (this.spaces.same(now)) this.mending = false;
+          else this.end?.("the server's namespaces changed");
+        },
         () => this.end?.("the server did not tell its namespaces"));
       void uris;
     });
@@ -396,6 +412,19 @@ export class Source {
     }
     this.host.state(this);
   }
+}
+
+/** When a message was published, in the server's clock; 0: not known. Some servers leave the time out (node-opcua's
+ * does, which reads as the year 1601): then it is that of its newest value, and no later than it came. */
+function publishedAt(message: NotificationMessage, cameMs: number): number {
+  const told = message.publishTime?.getTime() ?? 0;
+  if (told > 0) return told;
+  let newest = 0;
+  for (const part of message.notificationData ?? []) {
+    if (!(part instanceof DataChangeNotification)) continue;
+    for (const { value } of part.monitoredItems ?? []) newest = Math.max(newest, (value.serverTimestamp ?? value.sourceTimestamp)?.getTime() ?? 0);
+  }
+  return Math.min(newest, cameMs);
 }
 
 function deadbandFilter(node: NodeConfiguration): DataChangeFilter | undefined {
