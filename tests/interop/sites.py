@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
@@ -401,12 +402,18 @@ class NodeOpcua(Site):
         self.device = made["devices"][0]
         self.twin = server.get(f"/api/v1/devices/{quote(self.device, safe=':')}")["twin"]
 
+    def start(self):
+        """prepare() needs a server before the run has its time zero; that one has no samples and gives way."""
+        if self.process and self.process.poll() is None:
+            end(self.process)
+        super().start()
+
     def state(self):
         return (self.run.server.get("/api/v1/opcua/sources/works")["status"] or {}).get("state")
 
     def command(self, first):
         return [NODE, HERE / "peers/opcua.mjs", "--port", self.port, "--pki", self.run.folder / "opcua", "--password", "gate-5",
-                "--base", self.run.base_ms, "--first", first]
+                "--base", self.run.base_ms or int((time.time() + 86_400) * 1000), "--first", first]
 
     def processes(self):
         return [("connector", self.kill_connector)]

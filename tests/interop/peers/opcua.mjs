@@ -2,7 +2,8 @@
 // was away reads what it missed. A server that was killed has the same history when it comes back.
 //   opcua.mjs --port N --pki FOLDER --base MS --first N
 import { join } from 'node:path';
-import { DataType, MessageSecurityMode, OPCUAServer, SecurityPolicy, StatusCodes, Variant } from 'node-opcua-server';
+import { DataType, MessageSecurityMode, SecurityPolicy, StatusCodes, Variant } from 'node-opcua-client';
+import { OPCUAServer } from 'node-opcua-server';
 import { createRequire } from 'node:module';
 import { last_number, options, period_ms, time_ms, values } from './samples.mjs';
 
