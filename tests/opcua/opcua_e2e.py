@@ -180,7 +180,9 @@ def main():
                 # Namespaces in another order: what was picked is found all the same.
                 plant.start(namespaces=order.sample(["urn:test:plant", "urn:test:other", "urn:test:third"], 3))
             elif victim == "connector":
-                os.kill(children(server.process.pid)[0], signal.SIGKILL)
+                # One that was killed a moment ago may still be on its way back.
+                running = server.until("a connector runs", lambda: children(server.process.pid), 60)
+                os.kill(running[0], signal.SIGKILL)
             else:
                 server.kill()
                 server.start()
