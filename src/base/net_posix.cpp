@@ -102,6 +102,18 @@ struct AddressInfo {
   }
 };
 
+Status look_up(const NetAddress& address, int flags, AddressInfo& found) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  const std::string port = std::to_string(address.port);
+  if (const int bad = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found.list);
+      bad != 0)
+    return fail(ErrorCode::kInvalidArgument, std::string("no such address: ") + gai_strerror(bad),
+                address.text());
+  return {};
+}
+
 NetAddress from_sockaddr(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET6) {
@@ -117,15 +129,8 @@ NetAddress from_sockaddr(const sockaddr_storage& address) {
 class SystemNet final : public Net {
  public:
   Result<SocketHandle> listen(const NetAddress& address, bool share_port) override {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
     AddressInfo found;
-    const std::string port = std::to_string(address.port);
-    if (const int bad = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found.list);
-        bad != 0)
-      return fail(ErrorCode::kInvalidArgument, std::string("no such address: ") + gai_strerror(bad),
-                  address.text());
+    TRY(look_up(address, AI_PASSIVE, found));
     const int fd = ::socket(found.list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return socket_error("socket", address.text());
     const int on = 1;
@@ -182,15 +187,8 @@ class SystemNet final : public Net {
     return out;
   }
   Result<SocketHandle> connect(const NetAddress& address) override {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST;
     AddressInfo found;
-    const std::string port = std::to_string(address.port);
-    if (const int bad = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found.list);
-        bad != 0)
-      return fail(ErrorCode::kInvalidArgument, std::string("no such address: ") + gai_strerror(bad),
-                  address.text());
+    TRY(look_up(address, AI_NUMERICHOST, found));
     const int fd = ::socket(found.list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return socket_error("socket", address.text());
     const int on = 1;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/quoted.h"
+
 namespace penstock::stream {
 
 WireValue WireValue::of(std::string_view address, double value, Timestamp time) {
@@ -82,23 +84,6 @@ size_t OwnedReport::bytes() const {
 }
 
 // -- as JSON
-
-namespace {
-
-void append_quoted(std::string& out, std::string_view text) {
-  out.push_back('"');
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out.append({'\\', c});
-    else if (static_cast<uint8_t>(c) < 0x20)
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-    else
-      out.push_back(c);
-  }
-  out.push_back('"');
-}
-
-}  // namespace
 
 void append_value(std::string& out, const WireValue& value) {
   if (value.null) {

@@ -2,27 +2,13 @@
 
 #include <simdjson.h>
 
+#include "base/quoted.h"
+
 namespace penstock::interop::http {
 namespace {
 
 namespace dom = simdjson::dom;
 constexpr size_t kDepthMax = 64;
-
-void append_quoted(std::string& out, std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  out += '"';
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[c & 15];
-      continue;
-    }
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  out += '"';
-}
 
 // An object with a device: the rest of it as telemetry. Nothing: it names none.
 std::optional<Row> row_of(dom::element element, uint32_t number, Rows& out) {

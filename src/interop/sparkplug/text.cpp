@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/quoted.h"
 #include "base/time.h"
 
 namespace penstock::interop::sparkplug {
@@ -347,16 +348,7 @@ bool append_date(std::string& out, uint64_t ms) {
 }
 
 bool append_quoted(std::string& out, std::string_view text) {
-  out.push_back('"');
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out.append({'\\', c});
-    else if (static_cast<uint8_t>(c) < 0x20)
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
-    else
-      out.push_back(c);
-  }
-  out.push_back('"');
+  penstock::append_quoted(out, text);
   return is_utf8(text);
 }
 
